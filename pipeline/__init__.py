@@ -1,0 +1,31 @@
+"""augmill's pipeline: `Spec`, `build`, `load` and `Version`.
+
+Each is imported when it is first asked for: a training script that loads a version pays neither for Beam nor for the
+transforms.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from augmill.pipeline.builder import build
+    from augmill.pipeline.errors import AugmillError
+    from augmill.pipeline.loader import load
+    from augmill.pipeline.spec import Spec
+    from augmill.pipeline.version import Version
+
+_HOMES = {"AugmillError": "errors", "Spec": "spec", "Version": "version", "build": "builder", "load": "loader"}
+
+__all__ = ["AugmillError", "Spec", "Version", "build", "load"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,40 @@
+"""The errors a reader meets, each with the exit code that the command ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class AugmillError(Exception):
+    """Something the reader can act on; the message says what. Shown without a traceback."""
+
+    exit_code = 2
+
+
+class SpecError(AugmillError):
+    """The spec breaks rules; all of them are told at once."""
+
+    def __init__(self, problems: Sequence[str], origin: str = "the spec") -> None:
+        self.problems = list(problems)
+        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
+        super().__init__(f"{count} in {origin}:\n" + "\n".join(f"  {problem}" for problem in self.problems))
+
+
+class SourceError(AugmillError):
+    """The source is missing, empty or not what the spec says it is."""
+
+
+class VersionError(AugmillError):
+    """A version directory is missing, not a version, or stands in the way."""
+
+
+class CheckError(AugmillError):
+    """An op, a function or a version failed a check."""
+
+    exit_code = 1
+
+
+class BuildError(AugmillError):
+    """The job failed; the same command goes on from where it stopped."""
+
+    exit_code = 3

@@ -1,0 +1,103 @@
+"""The class-folder source: `folder/<class>/x.jpg`, or `folder/<split>/<class>/x.jpg`."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from augmill.pipeline.errors import SourceError
+from augmill.pipeline.image import EXTENSIONS
+from augmill.pipeline.source import Address, Listing, make_table
+
+# What split folders are called, and the name that the split gets.
+SPLIT_FOLDERS = {
+    "train": "train",
+    "training": "train",
+    "val": "validation",
+    "valid": "validation",
+    "validation": "validation",
+    "dev": "validation",
+    "test": "test",
+    "testing": "test",
+}
+
+
+def list_folder(root: Path) -> Listing:
+    """List the images in class folders; an image's key is its path relative to `root`.
+
+    The first level is taken for splits where every folder in it is called as splits are and holds folders. Class names
+    are sorted; files without an image's extension are counted and passed over.
+
+    Raises:
+      SourceError: no such folder, no class folder, an empty class, or images outside of class folders.
+    """
+    if not root.is_dir():
+        raise SourceError(f"source folder {root} {'is not a folder' if root.exists() else 'does not exist'}")
+    top = _folders(root)
+    splits = _split_folders(top)
+    classes = sorted({folder.name for parent in (top if splits else [root]) for folder in _folders(parent)})
+    if not classes:
+        raise SourceError(f"source folder {root} has no class folders; images belong in {root}/<class>/")
+    labels = {name: label for label, name in enumerate(classes)}
+
+    addresses, outside, ignored, filled = [], [], Counter[str](), set()
+    for path, size in _files(root):
+        parts = path.relative_to(root).parts
+        depth = 2 if splits else 1
+        if path.suffix.lower() not in EXTENSIONS:
+            ignored[path.suffix.lower() or path.name] += 1
+        elif len(parts) <= depth:
+            outside.append("/".join(parts))
+        else:
+            split = splits[parts[0]] if splits else None
+            label = parts[depth - 1]
+            filled.add(label)
+            key = "/".join(parts)
+            addresses.append(Address(key, key, 0, size, labels[label], split))
+    if outside:
+        layout = "<split>/<class>/" if splits else "<class>/"
+        raise SourceError(
+            f"{len(outside)} images in {root} stand outside of a class folder ({_some(outside)}); "
+            f"move them into {layout}"
+        )
+    empty = [name for name in classes if name not in filled]
+    if not addresses:
+        raise SourceError(f"source folder {root} holds no image; it may hold {', '.join(sorted(EXTENSIONS))}")
+    if empty:
+        raise SourceError(f"class folders of {root} without an image: {_some(empty)}; fill or remove them")
+    return Listing(root, "file", None, make_table(addresses, str(root)), classes, ignored=ignored)
+
+
+def _split_folders(top: list[Path]) -> dict[str, str] | None:
+    """Map the names of split folders to splits, or None where the top level holds classes."""
+    if top and all(folder.name.lower() in SPLIT_FOLDERS and _folders(folder) for folder in top):
+        return {folder.name: SPLIT_FOLDERS[folder.name.lower()] for folder in top}
+    return None
+
+
+def _folders(parent: Path) -> list[Path]:
+    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
+
+
+def _files(root: Path) -> Iterator[tuple[Path, int]]:
+    """Walk the files below `root` with their sizes, following links once and leaving hidden folders out."""
+    seen = set()
+    for folder, folders, names in os.walk(root, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:  # a link back to a folder above: entered before
+            folders.clear()
+            continue
+        seen.add(real)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(folder, name)
+            try:
+                yield path, path.stat().st_size
+            except OSError as error:
+                raise SourceError(f"{path} cannot be read: {error.strerror}; mend or remove it") from error
+
+
+def _some(names: list[str], most: int = 5) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -1,0 +1,41 @@
+"""The Beam job: one linear graph from block ids to finished rows. It wires, and holds no logic."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import apache_beam as beam
+
+from augmill.pipeline.workspace import Workspace
+
+
+class MaterializeBlock(beam.DoFn):
+    """Writes the shards of each block id it is given. The workspace's path is all that is pickled."""
+
+    def __init__(self, workspace: str) -> None:
+        self._workspace = workspace
+
+    def setup(self) -> None:
+        # Imported here: TensorFlow and the policy are a worker's business, not the graph's.
+        from augmill.pipeline.materialize import Materializer
+
+        self._materialize = Materializer(Workspace(self._workspace))
+
+    def process(self, block: int) -> Iterator[tuple[int, int]]:
+        row = self._materialize(block)
+        yield block, row["images"]
+
+
+def build_graph(root: Any, workspace: str, blocks: Sequence[int]) -> Any:
+    """Attach the graph to a pipeline.
+
+    Rows go to the workspace, not to a sink: a resume, a progress bar and the publication all read them there, on every
+    runner alike.
+    """
+    return (
+        root
+        | "BlockIds" >> beam.Create(list(blocks), reshuffle=False)  # (block id)
+        | "Spread" >> beam.Reshuffle()  # (block id)
+        | "Materialize" >> beam.ParDo(MaterializeBlock(workspace))  # (block id, images written)
+    )

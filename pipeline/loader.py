@@ -1,0 +1,177 @@
+"""The loader: a published version as a `tf.data` stream. Imports no Beam and no transforms."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from augmill.pipeline.errors import VersionError
+from augmill.pipeline.order import WINDOW, Order, make_order
+from augmill.pipeline.shard import read_index
+from augmill.pipeline.version import Shard, Version
+
+_READERS = 4  # chunks read ahead at once; fixed, so that no machine's core count has a say
+
+Output = Literal["uint8"] | tuple[float, float]
+
+
+def load(
+    path: str | Path | Version,
+    *,
+    split: str = "train",
+    batch_size: int = 64,
+    seed: int = 0,
+    epoch: int = 0,
+    shuffle: bool | None = None,
+    copies: int | list[int] | None = None,
+    rank: int = 0,
+    world_size: int = 1,
+    output: Output = "uint8",
+    size: tuple[int, int] | None = None,
+    as_supervised: bool = False,
+    drop_remainder: bool | None = None,
+) -> Any:
+    """Stream one epoch of one split, batched and prefetched.
+
+    The order depends on the version, seed, epoch, rank and world size alone, whatever the machine.
+
+    Args:
+      path: the version's directory.
+      split: one of the version's splits.
+      batch_size: records a batch of this rank.
+      seed, epoch: name the order; give each epoch its number to get another one each time.
+      shuffle: whether to mix the records; by default train is mixed and other splits are not.
+      copies: the copy or copies to read, 0 being the unaugmented one; all by default.
+      rank, world_size: this process's place among those that train together, each of which takes its slice of each
+        global batch of batch_size * world_size.
+      output: "uint8" for pixels as stored, or (low, high) for float32 scaled so that 0 becomes low and 255 high.
+      size: (height, width) to resize to; needed where the stored images vary in size.
+      as_supervised: give (image, label) as `model.fit` wants it, rather than dicts.
+      drop_remainder: leave out the records that do not fill the last global batch; by default with world_size above 1,
+        where every rank must take the same number of steps.
+
+    Returns:
+      A `tf.data.Dataset` of dicts: image [batch, height, width, 3], label int64 [batch], key and augmentation strings
+      [batch], copy int64 [batch]; or of (image, label).
+
+    Raises:
+      VersionError: no such version, split or copy.
+      ValueError: an argument is out of its range.
+    """
+    import tensorflow as tf
+
+    version = path if isinstance(path, Version) else Version(path)
+    _check_arguments(batch_size, rank, world_size, drop_remainder, output)
+    shards = _shards(version, split, copies)
+    if as_supervised and version.manifest.classes is None:
+        raise VersionError(f"{version.path} has no labels: as_supervised=True needs them")
+    order = make_order(
+        [shard.records for shard in shards],
+        batch_size=batch_size,
+        seed=seed,
+        epoch=epoch,
+        shuffle=split == "train" if shuffle is None else shuffle,
+        rank=rank,
+        world_size=world_size,
+        drop_remainder=world_size > 1 if drop_remainder is None else drop_remainder,
+    )
+    decode = _decoder(version, output, size, as_supervised)
+    records = _records(tf, version, shards, order)
+    batches = records.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
+    return batches.apply(tf.data.experimental.assert_cardinality(order.steps)).prefetch(tf.data.AUTOTUNE)
+
+
+def _check_arguments(batch_size: int, rank: int, world_size: int, drop_remainder: bool | None, output: Output) -> None:
+    if batch_size < 1:
+        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+    if not 0 <= rank < world_size:
+        raise ValueError(f"rank must lie in 0 to world_size - 1, got rank {rank}, world_size {world_size}")
+    if drop_remainder is False and world_size > 1:
+        raise ValueError("drop_remainder=False with world_size above 1 would give the ranks unequal steps")
+    pair = isinstance(output, (tuple, list)) and len(output) == 2 and output[0] < output[1]
+    if output != "uint8" and not pair:
+        raise ValueError(f'output must be "uint8" or (low, high) with low < high, got {output!r}')
+
+
+def _shards(version: Version, split: str, copies: int | list[int] | None) -> list[Shard]:
+    splits = version.manifest.splits
+    if split not in splits:
+        raise VersionError(f"{version.path} has no split {split!r}; it has {', '.join(splits)}")
+    there = sorted({shard.copy_number for shard in splits[split].shards})
+    wanted = there if copies is None else [copies] if isinstance(copies, int) else list(copies)
+    missing = [copy for copy in wanted if copy not in there]
+    if missing or not wanted:
+        raise VersionError(
+            f"split {split} has no copy {', '.join(map(str, missing))}; it has {there[0]} to {there[-1]}"
+        )
+    return [shard for shard in splits[split].shards if shard.copy_number in wanted]
+
+
+def _records(tf: Any, version: Version, shards: list[Shard], order: Order) -> Any:
+    """The serialized records in order: chunks read by seeking, then picked within their window."""
+    indices = [read_index(version.path, shard.file) for shard in shards]
+    offsets = np.array([indices[s][f] for s, f in zip(order.shard, order.first, strict=True)], np.int64)
+    files = tf.constant([str(version.path / shard.file) for shard in shards])
+
+    def read_chunk(shard: Any, offset: Any, count: Any) -> Any:
+        # The public TFRecordDataset cannot start at an offset.
+        variant = tf.raw_ops.TFRecordDatasetV2(
+            filenames=[files[shard]], compression_type="", buffer_size=1 << 18, byte_offsets=[offset]
+        )
+        records = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
+        return records.take(count).batch(count).get_single_element()
+
+    chunks = tf.data.Dataset.from_tensor_slices((order.shard, offsets, order.count))
+    read = chunks.map(read_chunk, num_parallel_calls=_READERS, deterministic=True)
+    windows = read.ragged_batch(WINDOW).map(lambda ragged: ragged.flat_values)
+    picks = tf.data.Dataset.from_tensor_slices(
+        tf.RaggedTensor.from_row_lengths(np.concatenate(order.picks), [len(pick) for pick in order.picks])
+    )
+    return tf.data.Dataset.zip(windows, picks).map(tf.gather).unbatch()
+
+
+def _decoder(
+    version: Version, output: Output, size: tuple[int, int] | None, as_supervised: bool
+) -> Callable[[Any], Any]:
+    import tensorflow as tf
+
+    stored = version.manifest.image
+    shape = (stored["height"], stored["width"])
+    if size is None and None in shape:
+        raise VersionError(f"the images of {version.path} vary in size: give size=(height, width) to batch them")
+    labelled = version.manifest.classes is not None
+    features = {
+        "image": tf.io.FixedLenFeature([], tf.string),
+        "key": tf.io.FixedLenFeature([], tf.string),
+        "copy": tf.io.FixedLenFeature([], tf.int64),
+        "augmentation": tf.io.FixedLenFeature([], tf.string),
+    }
+    if labelled:
+        features["label"] = tf.io.FixedLenFeature([], tf.int64)
+
+    def decode_pixels(encoded: Any) -> Any:
+        if stored["encoding"] == "raw":
+            return tf.reshape(tf.io.decode_raw(encoded, tf.uint8), (*shape, 3))
+        if stored["encoding"] == "jpeg":
+            image = tf.io.decode_jpeg(encoded, channels=3)
+        else:
+            image = tf.io.decode_png(encoded, channels=3)
+        return tf.ensure_shape(image, (*shape, 3))
+
+    def decode(record: Any) -> Any:
+        example = tf.io.parse_single_example(record, features)
+        image = decode_pixels(example["image"])
+        if size is not None and tuple(size) != shape:
+            resized = tf.image.resize(image, size, antialias=True)
+            image = tf.saturate_cast(tf.round(resized), tf.uint8)
+        if output != "uint8":
+            low, high = output
+            image = tf.cast(image, tf.float32) * ((high - low) / 255.0) + low
+        if as_supervised:
+            return image, example["label"]
+        return {**example, "image": image}
+
+    return decode

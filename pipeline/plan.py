@@ -1,0 +1,189 @@
+"""The plan: every example's split, block and place, decided before any pixel is read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from augmill.pipeline.errors import SourceError
+from augmill.pipeline.shard import shard_name
+from augmill.pipeline.source import BadExample, Listing
+from augmill.pipeline.spec import Spec
+from augmill.transforms.randomness import keyed_digest
+
+DEFAULT_SPLITS = {"train": 1.0}
+_FEWEST, _MOST = 32, 1000  # examples a block, unless the spec says
+_BLOCKS_WANTED = 32  # in a small split, so that a few workers share it evenly
+
+
+class SplitPlan(NamedTuple):
+    """One split: how many examples, and its blocks' consecutive ids."""
+
+    examples: int
+    first_block: int
+    blocks: int
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be built.
+
+    Attributes:
+      table: an `Address` a row with its `block`, sorted by block and, in it, by place. Empty where only the head was
+        read.
+      splits: by name, train first.
+      root, container, image_feature, classes: how the source is read, as in `Listing`.
+      bad: examples already known to be unusable.
+      source_digest: names the listing.
+    """
+
+    table: pa.Table
+    splits: dict[str, SplitPlan]
+    root: str
+    container: str
+    image_feature: str | None
+    classes: list[str] | None
+    bad: list[BadExample]
+    source_digest: str
+
+    @property
+    def examples(self) -> int:
+        """Usable examples in all."""
+        return sum(split.examples for split in self.splits.values())
+
+    @property
+    def blocks(self) -> int:
+        return sum(split.blocks for split in self.splits.values())
+
+    def split_of(self, block: int) -> str:
+        """The split that a block belongs to."""
+        return next(n for n, s in self.splits.items() if s.first_block <= block < s.first_block + s.blocks)
+
+    def records(self, spec: Spec) -> dict[str, int]:
+        """Records to be written, by split."""
+        return {name: split.examples * len(spec.copies_of(name)) for name, split in self.splits.items()}
+
+    def shards(self, spec: Spec, name: str) -> list[str]:
+        """The names of a split's shards, copy-major."""
+        count = self.splits[name].blocks * len(spec.copies_of(name))
+        return [shard_name(spec.name, name, index, count) for index in range(count)]
+
+    def shard_of(self, spec: Spec, block: int, copy: int) -> str:
+        """The name of the shard that holds one copy of a block."""
+        name = self.split_of(block)
+        split, copies = self.splits[name], spec.copies_of(name)
+        index = copies.index(copy) * split.blocks + block - split.first_block
+        return shard_name(spec.name, name, index, split.blocks * len(copies))
+
+    def digest(self) -> str:
+        """Name everything in the plan, in hex."""
+        columns = [self.table.column(name).to_pylist() for name in ("key", "length", "label", "block")]
+        rows = (repr(row) for row in zip(*columns, strict=True))
+        return keyed_digest(json.dumps(self._head(), sort_keys=True), "\n".join(rows), size=32).hex()
+
+    def _head(self) -> dict[str, Any]:
+        return {
+            **{name: value for name, value in vars(self).items() if name not in ("table", "splits", "bad")},
+            "splits": {name: list(split) for name, split in self.splits.items()},
+            "bad": [list(example) for example in self.bad],
+        }
+
+    def write(self, path: Path) -> None:
+        """Write the plan as Parquet, a row group a block, the rest as the file's metadata."""
+        schema = self.table.schema.with_metadata({b"augmill": json.dumps(self._head()).encode()})
+        temporary = path.with_suffix(".tmp")
+        sizes = np.unique(self.table.column("block").to_numpy(), return_counts=True)[1]
+        with pq.ParquetWriter(temporary, schema) as writer:
+            start = 0
+            for size in sizes.tolist():
+                writer.write_table(self.table.slice(start, size), row_group_size=size)
+                start += size
+        temporary.replace(path)
+
+    @classmethod
+    def read(cls, path: Path) -> Plan:
+        """Read a plan's head; its rows are read a block at a time by `read_block`."""
+        schema = pq.read_schema(path)
+        head = json.loads(schema.metadata[b"augmill"])
+        head["splits"] = {name: SplitPlan(*split) for name, split in head["splits"].items()}
+        head["bad"] = [BadExample(*example) for example in head["bad"]]
+        return cls(table=schema.empty_table(), **head)
+
+
+def read_block(path: Path, block: int) -> list[dict[str, Any]]:
+    """Read the rows of one block from a plan on disk, in place order."""
+    with pq.ParquetFile(path) as file:
+        rows: list[dict[str, Any]] = file.read_row_group(block).to_pylist()
+    return rows
+
+
+def make_plan(spec: Spec, listing: Listing) -> Plan:
+    """Put each example in its split, its block and its place in the block.
+
+    The split follows from the key alone, so that a test image stays a test image under any seed; block and place follow
+    from the seed and the key. The order of the listing has no say.
+
+    Raises:
+      SourceError: the spec and the source both name splits, or no example is left to train on.
+    """
+    table = listing.addresses.sort_by("key")
+    keys = table.column("key").to_pylist()
+    splits = _assign_splits(spec, table, keys)
+    places = np.array([int.from_bytes(keyed_digest("order", spec.seed, key, size=8), "big") for key in keys], np.uint64)
+
+    order, blocks, plans, first = [], [], {}, 0
+    for name in sorted(set(splits), key=lambda name: (name != "train", name)):
+        members = np.flatnonzero(splits == name)
+        members = members[np.argsort(places[members], kind="stable")]
+        count = _block_count(len(members), spec.block_examples)
+        order.append(members)
+        blocks.append(first + np.arange(len(members)) * count // len(members))
+        plans[name] = SplitPlan(len(members), first, count)
+        first += count
+    columns = ["key", "uri", "offset", "length", "label"]
+    planned = table.select(columns).take(pa.array(np.concatenate(order)))
+    planned = planned.append_column("block", pa.array(np.concatenate(blocks).astype(np.int32)))
+    return Plan(
+        table=planned.combine_chunks(),
+        splits=plans,
+        root=str(listing.root),
+        container=listing.container,
+        image_feature=listing.image_feature,
+        classes=listing.classes,
+        bad=sorted(listing.bad, key=lambda example: example[:2]),
+        source_digest=listing.digest(),
+    )
+
+
+def _assign_splits(spec: Spec, table: pa.Table, keys: list[str]) -> np.ndarray:
+    given = table.column("split")
+    if given.null_count < len(given):
+        names = ", ".join(sorted(pc.unique(given.drop_null()).to_pylist()))
+        if spec.splits is not None:
+            raise SourceError(f"the source has splits of its own ({names}); leave `splits` out of the spec")
+        return np.array(given.to_pylist())
+    return split_by_key(keys, spec.splits if spec.splits is not None else DEFAULT_SPLITS)
+
+
+def split_by_key(keys: list[str], shares: Mapping[str, float]) -> np.ndarray:
+    """Assign each key a split, by a hash of the key alone, in the given shares."""
+    names = sorted(shares)  # the order in which a spec writes its splits says nothing
+    edges = np.cumsum([shares[name] for name in names])
+    points = np.array([int.from_bytes(keyed_digest("split", key, size=7), "big") for key in keys]) / 256**7
+    found = np.searchsorted(edges, points, side="right")
+    # The shares may add up to a hair less than 1; the last one that is not empty takes what lies there.
+    last = max(i for i, name in enumerate(names) if shares[name] > 0)
+    return np.array(names)[np.minimum(found, last)]
+
+
+def _block_count(examples: int, wanted: int | None) -> int:
+    size = wanted or min(_MOST, max(_FEWEST, -(-examples // _BLOCKS_WANTED)))
+    return -(-examples // size)

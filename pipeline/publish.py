@@ -1,0 +1,174 @@
+"""Publication: finished blocks become a version, whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from augmill.pipeline.errors import BuildError
+from augmill.pipeline.plan import Plan
+from augmill.pipeline.shard import file_sha256
+from augmill.pipeline.spec import Spec
+from augmill.pipeline.tfds_metadata import write_tfds_metadata
+from augmill.pipeline.version import FAILURES, FORMAT, MANIFEST, File, Manifest, Shard, Split, Version, data_digest
+from augmill.pipeline.workspace import Workspace, write_json
+from augmill.transforms.audit import Effects
+
+# What can change a byte of a shard, and is therefore recorded.
+LIBRARIES = ("augmill", "tensorflow", "keras", "opencv-python-headless", "numpy", "Pillow", "protobuf")
+_FAILURES_SHOWN = 10
+
+
+def library_versions() -> dict[str, str]:
+    """The versions of the libraries that decide a shard's bytes."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def publish(
+    spec: Spec,
+    plan: Plan,
+    workspace: Workspace,
+    target: Path,
+    *,
+    build: dict[str, Any],
+    libraries: dict[str, str],
+    code: dict[str, str],
+) -> Version:
+    """Check the finished blocks against the plan, write the metadata and the manifest, and move it all into place.
+
+    Raises:
+      BuildError: a block is missing, the counts do not add up, or too many examples failed.
+    """
+    rows = workspace.finished(plan.blocks)
+    _check_complete(plan, spec, rows)
+    failures = _failures(plan, rows.values())
+    _check_failures(spec, plan, failures, rows, workspace)
+    splits = {name: _split(spec, plan, name, rows) for name in plan.splits}
+    _sweep(workspace, splits)
+    lines = [json.dumps(failure, sort_keys=True, ensure_ascii=False) + "\n" for failure in failures]
+    (workspace.version / FAILURES).write_text("".join(lines), "utf-8", errors="backslashreplace")
+    write_tfds_metadata(spec, plan, splits, workspace.version)
+    effects = Effects(spec.policy.leaves())
+    for block in sorted(rows):
+        effects.merge_rows(rows[block]["effects"])
+    content = hashlib.sha256("".join(rows[block]["source_sha256"] for block in sorted(rows)).encode()).hexdigest()
+    size = spec.image.size
+    manifest = Manifest(
+        format=FORMAT,
+        name=spec.name,
+        version=spec.version,
+        digest=data_digest(splits),
+        spec_digest=spec.digest(),
+        spec=spec.canonical(),
+        source={
+            "kind": spec.source.kind,
+            "root": plan.root,
+            "examples": plan.examples + len(plan.bad),
+            "failed": len(failures),
+            "listing_sha256": plan.source_digest,
+            "content_sha256": content,
+        },
+        classes=plan.classes,
+        image={"height": size and size[0], "width": size and size[1], "encoding": spec.image.encoding},
+        splits=splits,
+        files=_files(workspace.version, splits),
+        effects=effects.rows(),
+        libraries=libraries,
+        code=code,
+        build=build,
+    )
+    write_json(workspace.version / MANIFEST, manifest.to_json())
+    _move(workspace.version, target)
+    return Version(target)
+
+
+def _check_complete(plan: Plan, spec: Spec, rows: dict[int, dict[str, Any]]) -> None:
+    missing = [block for block in range(plan.blocks) if block not in rows]
+    if missing:
+        raise BuildError(
+            f"{len(missing)} of {plan.blocks} blocks are not finished, the first is block {missing[0]}; run it again"
+        )
+    for name, split in plan.splits.items():
+        mine = [rows[block] for block in range(split.first_block, split.first_block + split.blocks)]
+        failed = sum(len(row["failures"]) for row in mine)
+        expected = (split.examples - failed) * len(spec.copies_of(name))
+        written = sum(shard["records"] for row in mine for shard in row["shards"])
+        if written != expected:
+            raise BuildError(
+                f"split {name} has {written} records, not the {expected} that its examples make; report this"
+            )
+
+
+def _failures(plan: Plan, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    listed = [bad._asdict() for bad in plan.bad]
+    return sorted(listed + [failure for row in rows for failure in row["failures"]], key=lambda failure: failure["key"])
+
+
+def _check_failures(
+    spec: Spec, plan: Plan, failures: list[dict[str, Any]], rows: dict[int, dict[str, Any]], workspace: Workspace
+) -> None:
+    found = plan.examples + len(plan.bad)
+    if len(failures) <= spec.max_bad_fraction * found:
+        return
+    for block, row in rows.items():
+        if row["failures"]:
+            workspace.forget(block)  # so that the next try reads them again
+    shown = [f"  {failure['key']}: {failure['reason']}" for failure in failures[:_FAILURES_SHOWN]]
+    more = [f"  and {len(failures) - _FAILURES_SHOWN} more"] if len(failures) > _FAILURES_SHOWN else []
+    share = f"{len(failures)} of {found} examples failed ({len(failures) / found:.2%})"
+    raise BuildError(
+        "\n".join([f"{share}, more than max_bad_fraction {spec.max_bad_fraction:g} allows:", *shown, *more])
+        + "\nMend or remove them and run the same command, or raise max_bad_fraction"
+    )
+
+
+def _split(spec: Spec, plan: Plan, name: str, rows: dict[int, dict[str, Any]]) -> Split:
+    split, copies = plan.splits[name], spec.copies_of(name)
+    mine = [rows[block] for block in range(split.first_block, split.first_block + split.blocks)]
+    failed = sum(len(row["failures"]) for row in mine)
+    shards = [
+        Shard(**{**row["shards"][slot], "copy": copy})  # copy-major: all of copy 0, then all of copy 1, ...
+        for slot, copy in enumerate(copies)
+        for row in mine
+    ]
+    return Split(examples=split.examples - failed, failed=failed, shards=shards)
+
+
+def _sweep(workspace: Workspace, splits: dict[str, Split]) -> None:
+    """Remove what a killed worker left under a temporary name."""
+    shards = {shard.file for split in splits.values() for shard in split.shards}
+    for path in [*workspace.version.iterdir(), *workspace.index.iterdir()]:
+        if path.is_file() and path.name.removesuffix(".npy") not in shards:
+            path.unlink()
+
+
+def _files(folder: Path, splits: dict[str, Split]) -> dict[str, File]:
+    shards = {shard.file for split in splits.values() for shard in split.shards}
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in shards)
+    return {
+        path.relative_to(folder).as_posix(): File(bytes=path.stat().st_size, sha256=file_sha256(path)) for path in paths
+    }
+
+
+def _move(folder: Path, target: Path) -> None:
+    """Put the version in its place in one step; a version that stands there already is never touched."""
+    try:
+        folder.rename(target)
+    except OSError as error:
+        raise BuildError(f"cannot publish to {target}: {error.strerror}; the same command tries again") from error
+    descriptor = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

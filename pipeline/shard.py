@@ -1,0 +1,167 @@
+"""TFRecord shards: their names, their bytes, their record index and their digest.
+
+A record on disk is its length (8 bytes, little-endian), the length's checksum (4), the payload and the payload's
+checksum (4); a checksum is a masked CRC-32C. Source: `tensorflow/core/lib/io/record_writer.h`. Writing it here yields
+the offsets and the SHA-256 on the way and needs no TensorFlow in the worker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import struct
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, NamedTuple
+
+import google_crc32c
+import numpy as np
+
+HEADER = 12  # length and its checksum
+FOOTER = 4
+_LENGTH, _CRC = struct.Struct("<Q"), struct.Struct("<I")
+
+
+class RecordError(ValueError):
+    """A TFRecord file is cut short or corrupt; the message says where."""
+
+
+class ShardInfo(NamedTuple):
+    """What is known of a finished shard."""
+
+    file: str
+    records: int
+    bytes: int
+    sha256: str
+
+
+def shard_name(name: str, split: str, index: int, count: int) -> str:
+    """Name a shard as TFDS does.
+
+    >>> shard_name("flowers", "train", 7, 64)
+    'flowers-train.tfrecord-00007-of-00064'
+    """
+    return f"{name}-{split}.tfrecord-{index:05d}-of-{count:05d}"
+
+
+def masked_crc(data: bytes) -> int:
+    """The checksum of a TFRecord: CRC-32C, rotated right by 15 bits, plus a constant."""
+    crc: int = google_crc32c.value(data)
+    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+class ShardWriter:
+    """Writes one shard and its index, whole or not at all.
+
+    Everything goes to files of a unique temporary name; `finish` moves them into place. Two writers of the same shard
+    never meet, and the last to finish leaves the same bytes as the first.
+    """
+
+    def __init__(self, directory: Path, index_directory: Path, name: str) -> None:
+        self._target = directory / name
+        self._index_target = index_directory / f"{name}.npy"
+        self._temporary = directory / f".{name}.{uuid.uuid4().hex}.tmp"
+        self._file: BinaryIO = self._temporary.open("wb")
+        self._digest = hashlib.sha256()
+        self._offsets = [0]
+
+    def write(self, payload: bytes) -> None:
+        """Append one record."""
+        length = _LENGTH.pack(len(payload))
+        record = b"".join((length, _CRC.pack(masked_crc(length)), payload, _CRC.pack(masked_crc(payload))))
+        self._file.write(record)
+        self._digest.update(record)
+        self._offsets.append(self._offsets[-1] + len(record))
+
+    def finish(self) -> ShardInfo:
+        """Make the shard and its index durable and visible, the index first."""
+        _sync_and_close(self._file)
+        index = self._temporary.with_suffix(".index.tmp")
+        with index.open("wb") as file:
+            np.save(file, np.array(self._offsets, "<i8"), allow_pickle=False)
+        index.replace(self._index_target)
+        self._temporary.replace(self._target)
+        return ShardInfo(self._target.name, len(self._offsets) - 1, self._offsets[-1], self._digest.hexdigest())
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        self._file.close()
+        self._temporary.unlink(missing_ok=True)
+        self._temporary.with_suffix(".index.tmp").unlink(missing_ok=True)
+
+    def __enter__(self) -> ShardWriter:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._file.closed or kind is not None:
+            self.discard()
+
+
+def _sync_and_close(file: BinaryIO) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+    file.close()
+
+
+def read_index(directory: Path, name: str) -> np.ndarray:
+    """Read a shard's record offsets: int64 [records + 1], the last being the shard's size."""
+    offsets: np.ndarray = np.load(directory / "index" / f"{name}.npy", allow_pickle=False)
+    return offsets
+
+
+def scan_records(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield (offset, payload) of each record of a TFRecord file, checking both checksums.
+
+    Raises:
+      RecordError: the file is cut short or corrupt.
+    """
+    with path.open("rb") as file:
+        offset = 0
+        while True:
+            header = file.read(HEADER)
+            if not header:
+                return
+            payload = _read_payload(file, header, f"{path}, record at byte {offset}")
+            yield offset, payload
+            offset += HEADER + len(payload) + FOOTER
+
+
+def read_record(path: Path, offset: int) -> bytes:
+    """Read the payload of the record that begins at `offset`.
+
+    Raises:
+      RecordError: no whole record begins there.
+    """
+    with path.open("rb") as file:
+        file.seek(offset)
+        return _read_payload(file, file.read(HEADER), f"{path}, record at byte {offset}")
+
+
+def _read_payload(file: BinaryIO, header: bytes, where: str) -> bytes:
+    if len(header) < HEADER:
+        raise RecordError(f"{where}: the file ends inside a record's header")
+    if _CRC.unpack_from(header, 8)[0] != masked_crc(header[:8]):
+        raise RecordError(
+            f"{where}: the length's checksum is wrong; this is no TFRecord, or it is compressed or corrupt"
+        )
+    length = _LENGTH.unpack_from(header)[0]
+    rest = file.read(length + FOOTER)
+    if len(rest) < length + FOOTER:
+        raise RecordError(f"{where}: the file ends inside a record of {length} bytes")
+    payload = rest[:length]
+    if _CRC.unpack_from(rest, length)[0] != masked_crc(payload):
+        raise RecordError(f"{where}: the payload's checksum is wrong")
+    return payload
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,145 @@
+"""Sources: every example as an address (file, offset, length), found without reading a pixel."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+
+from augmill.pipeline.errors import SourceError
+from augmill.pipeline.example import decode_example
+from augmill.pipeline.shard import RecordError, read_record
+
+NO_LABEL = -1
+
+
+class Address(NamedTuple):
+    """Where one example is.
+
+    Attributes:
+      key: its identity; never a position that re-sharding moves, where the source offers better.
+      uri: the file, relative to the listing's root.
+      offset: where it begins: a byte, or a record's number in an ArrayRecord file.
+      length: its size in bytes.
+      label: index of its class, or -1.
+      split: the split that the source puts it in, or None.
+    """
+
+    key: str
+    uri: str
+    offset: int
+    length: int
+    label: int
+    split: str | None
+
+
+ADDRESS_SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("uri", pa.string()),
+        ("offset", pa.int64()),
+        ("length", pa.int64()),
+        ("label", pa.int32()),
+        ("split", pa.string()),
+    ]
+)
+
+
+class BadExample(NamedTuple):
+    """An example that cannot be used, and why."""
+
+    key: str
+    uri: str
+    split: str | None
+    reason: str
+
+
+@dataclass(frozen=True)
+class Listing:
+    """All that a source holds.
+
+    Attributes:
+      root: the folder that addresses start from.
+      container: "file", "tfrecord" or "array_record": how an address is read.
+      image_feature: the feature of a record that holds the encoded image; None for files.
+      addresses: a table of `Address`, sorted by key.
+      classes: class names in the order of their labels, or None without labels.
+      bad: examples that were found but cannot be used.
+      ignored: files passed over because they are no images, counted by extension.
+    """
+
+    root: Path
+    container: str
+    image_feature: str | None
+    addresses: pa.Table
+    classes: list[str] | None
+    bad: list[BadExample] = field(default_factory=list)
+    ignored: Counter[str] = field(default_factory=Counter)
+
+    def digest(self) -> str:
+        """Name this listing by its keys, sizes, labels and splits, in hex."""
+        digest = hashlib.sha256()
+        columns = [self.addresses.column(name).to_pylist() for name in ("key", "length", "label", "split")]
+        for row in zip(*columns, strict=True):
+            digest.update(repr(row).encode("utf-8", "surrogateescape"))
+        digest.update(repr(self.classes).encode())
+        return digest.hexdigest()
+
+
+def make_table(addresses: Iterable[Address], source: str) -> pa.Table:
+    """Put addresses in a table sorted by key.
+
+    Raises:
+      SourceError: there are none, or two share a key.
+    """
+    rows = sorted(addresses, key=lambda address: address.key)
+    if not rows:
+        raise SourceError(f"{source} holds no example")
+    twice = [a.key for a, b in pairwise(rows) if a.key == b.key]
+    if twice:
+        raise SourceError(f"{source}: keys must differ, but {twice[0]!r} is met again ({len(twice)} repeats in all)")
+    columns: list[Any] = [list(column) for column in zip(*rows, strict=True)]
+    return pa.table(columns, schema=ADDRESS_SCHEMA)
+
+
+class Reader:
+    """Reads the encoded image behind an address."""
+
+    def __init__(self, root: Path, container: str, image_feature: str | None) -> None:
+        self._root, self._container, self._image_feature = root, container, image_feature
+        self._array_record: tuple[str, Any] | None = None  # the file read last, open
+
+    def read(self, uri: str, offset: int, length: int) -> bytes:
+        """Return the encoded image.
+
+        Raises:
+          OSError: the file cannot be read.
+          RecordError: the record is not what it was when the source was listed.
+        """
+        path = self._root / uri
+        if self._container == "file":
+            data = path.read_bytes()
+            if len(data) != length:
+                raise RecordError(f"the file changed since it was listed: {length} bytes then, {len(data)} now")
+            return data
+        record = (
+            self._read_array_record(path, offset) if self._container == "array_record" else read_record(path, offset)
+        )
+        image = decode_example(record).get(self._image_feature or "", [])
+        if len(image) != 1 or not isinstance(image[0], bytes):
+            raise RecordError(f"the record has no feature {self._image_feature!r} with one encoded image")
+        return image[0]
+
+    def _read_array_record(self, path: Path, number: int) -> bytes:
+        if self._array_record is None or self._array_record[0] != str(path):
+            from array_record.python.array_record_module import ArrayRecordReader
+
+            self._array_record = (str(path), ArrayRecordReader(str(path)))
+        record: bytes = self._array_record[1].read([number])[0]
+        return record

@@ -1,0 +1,154 @@
+"""The TFRecord source: files of `tf.train.Example`, scanned once for offsets, labels and keys."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from augmill.pipeline.errors import SourceError
+from augmill.pipeline.example import decode_example
+from augmill.pipeline.shard import RecordError, scan_records
+from augmill.pipeline.source import NO_LABEL, Address, BadExample, Listing, make_table
+from augmill.pipeline.spec import FeatureNames, SourceSpec
+
+
+def list_tfrecord(source: SourceSpec, base: Path) -> Listing:
+    """List the examples in TFRecord files.
+
+    An example's key is its `key` feature, or `file#record` without one. Labels are whole numbers, named by `classes` if
+    given, or class names as bytes, sorted.
+
+    Raises:
+      SourceError: no file matches, a file is corrupt, or labels do not fit `classes`.
+    """
+    features = source.features
+    assert features is not None, "the spec demands it"
+    files = _files_by_split(source.tfrecord, base)
+    root = Path(os.path.commonpath([path.parent for _, path in files]))
+    scan = RecordScan(features)
+    for split, path in tqdm(files, desc="scanning", unit="file", leave=False, disable=None):
+        scan.add_file(path, path.relative_to(root).as_posix(), split)
+    return scan.listing(root, "tfrecord", source.classes)
+
+
+class RecordScan:
+    """Gathers the addresses in record files; labels become numbers when all are known.
+
+    Without a `key` feature a record is known by its file and number, or, with `key_by_content`, by a digest of its
+    image, which re-sharding does not move; the second of two equal images is then called digest#2.
+    """
+
+    def __init__(self, features: FeatureNames, *, key_by_content: bool = False) -> None:
+        self._features = features
+        self._met: Counter[str] | None = Counter() if key_by_content and features.key is None else None
+        self._found: list[tuple[str, str, int, int, Any, str | None]] = []  # an address with its label as stored
+        self._bad: list[BadExample] = []
+
+    def add_file(self, path: Path, uri: str, split: str | None) -> None:
+        """Scan one TFRecord file."""
+        try:
+            for number, (offset, payload) in enumerate(scan_records(path)):
+                self.add_record(payload, f"{uri}#{number}", uri, offset, split)
+        except RecordError as error:
+            raise SourceError(str(error)) from error
+        except OSError as error:
+            raise SourceError(f"{path} cannot be read: {error.strerror}") from error
+
+    def add_record(self, payload: bytes, default_key: str, uri: str, offset: int, split: str | None) -> None:
+        """Note one record, good or bad."""
+        names = self._features
+        try:
+            example = decode_example(payload)
+        except ValueError as error:
+            self._bad.append(BadExample(default_key, uri, split, str(error)))
+            return
+        key = _text(_one(example, names.key)) if names.key else self._default_key(default_key, example)
+        label = _one(example, names.label) if names.label else None
+        missing = [
+            name
+            for name, found in ((names.image, example.get(names.image)), (names.label, label), (names.key, key))
+            if name is not None and found in (None, [])
+        ]
+        if missing:
+            has = ", ".join(sorted(example)) or "none"
+            reason = f"the record has no feature {' or '.join(map(repr, missing))}; its features are {has}"
+            self._bad.append(BadExample(key or default_key, uri, split, reason))
+        else:
+            self._found.append((key or default_key, uri, offset, len(payload), label, split))
+
+    def _default_key(self, default_key: str, example: dict[str, list[Any]]) -> str:
+        image = _one(example, self._features.image)
+        if self._met is None or not isinstance(image, bytes):
+            return default_key
+        digest = hashlib.blake2b(image, digest_size=16).hexdigest()
+        self._met[digest] += 1
+        return digest if self._met[digest] == 1 else f"{digest}#{self._met[digest]}"
+
+    def listing(self, root: Path, container: str, classes: list[str] | None) -> Listing:
+        """Close the scan."""
+        if not self._found:
+            reason = f"; the first of {len(self._bad)} bad ones: {self._bad[0].reason}" if self._bad else ""
+            raise SourceError(f"{root} holds no usable record{reason}")
+        labels = [found[4] for found in self._found]
+        names, numbers = _number_labels(labels, classes) if self._features.label else (None, [NO_LABEL] * len(labels))
+        addresses = [
+            Address(*found[:4], number, found[5])
+            for found, number in zip(self._found, numbers, strict=True)
+            if number is not None
+        ]
+        for found, number in zip(self._found, numbers, strict=True):
+            if number is None:
+                reason = f"label {found[4]!r} is none of the {len(names or [])} classes"
+                self._bad.append(BadExample(found[0], found[1], found[5], reason))
+        return Listing(root, container, self._features.image, make_table(addresses, str(root)), names, self._bad)
+
+
+def _number_labels(labels: list[Any], classes: list[str] | None) -> tuple[list[str], list[int | None]]:
+    """Turn labels as stored into indices of class names; None where one is no class."""
+    if all(isinstance(label, bytes) for label in labels):
+        texts = [_text(label) for label in labels]
+        names = classes if classes is not None else sorted({text for text in texts if text is not None})
+        places = {name: place for place, name in enumerate(names)}
+        return names, [places.get(text) if text is not None else None for text in texts]
+    if not all(isinstance(label, int) for label in labels):
+        kinds = ", ".join(sorted({type(label).__name__ for label in labels}))
+        raise SourceError(f"labels must all be whole numbers or all be names, got {kinds}")
+    names = classes if classes is not None else [str(number) for number in range(max([*labels, 0]) + 1)]
+    return names, [label if 0 <= label < len(names) else None for label in labels]
+
+
+def _one(example: dict[str, list[Any]], name: str | None) -> Any:
+    values = example.get(name or "", [])
+    return values[0] if len(values) == 1 else None
+
+
+def _text(value: Any) -> str | None:
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "backslashreplace")
+    return None if value is None else str(value)
+
+
+def _files_by_split(patterns: Any, base: Path) -> list[tuple[str | None, Path]]:
+    by_split = patterns if isinstance(patterns, dict) else {None: patterns}
+    files = [(split, path) for split, given in by_split.items() for path in _expand(given, base)]
+    twice = {path for i, (_, path) in enumerate(files) if path in {other for _, other in files[:i]}}
+    if twice:
+        raise SourceError(f"source.tfrecord names {min(twice)} more than once")
+    return files
+
+
+def _expand(patterns: str | list[str], base: Path) -> Iterator[Path]:
+    for pattern in [patterns] if isinstance(patterns, str) else patterns:
+        # Path.glob takes no absolute pattern, which `base / pattern` is where the spec's is.
+        matches = glob.glob(str(base / pattern), recursive=True)  # noqa: PTH207
+        found = sorted(path for path in matches if Path(path).is_file())
+        if not found:
+            raise SourceError(f"no file matches source.tfrecord {str(base / pattern)!r}")
+        yield from map(Path, found)

@@ -1,0 +1,182 @@
+"""The `.building` directory: what a build has so far, and what a resume starts from.
+
+1.0.0.building/
+  spec.json  build.json  plan.parquet     what is being built
+  rows/00007.json                         a finished block: its shards, effects and failures
+  progress/00007                          images done in a running block
+  version/                                what will be published: shards, index/, and the metadata last
+  job.log                                 what the job said
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from augmill.pipeline.errors import BuildError
+from augmill.pipeline.plan import Plan
+from augmill.pipeline.spec import Spec
+
+
+class Workspace:
+    """The files of one build, by name."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.plan_path = self.path / "plan.parquet"
+        self.version = self.path / "version"
+        self.index = self.version / "index"
+        self.log = self.path / "job.log"
+        self._rows = self.path / "rows"
+        self._progress = self.path / "progress"
+
+    @classmethod
+    def beside(cls, version_path: Path) -> Workspace:
+        """The workspace of the version that is to stand at `version_path`."""
+        return cls(version_path.with_name(version_path.name + ".building"))
+
+    def prepare(self, spec: Spec, plan: Plan, fingerprint: dict[str, Any]) -> list[str]:
+        """Make the workspace for this build, or take up the one that an interrupted build of the same left.
+
+        Returns:
+          What differs, where the interrupted build was of something else; its work is then thrown away.
+        """
+        differs: list[str] = []
+        begun = self._read_json(self.path / "build.json")
+        if begun is not None:
+            names = [name for name in fingerprint if begun.get(name) != fingerprint[name]]
+            if not names:
+                return []
+            differs = names
+        if self.path.exists():
+            # The lock lives in here and is held by us: empty the folder, keep the lock.
+            for child in self.path.iterdir():
+                if child != self._lock_path:
+                    _remove(child)
+        for folder in (self.index, self._rows, self._progress):
+            folder.mkdir(parents=True, exist_ok=True)
+        plan.write(self.plan_path)
+        write_json(self.path / "spec.json", {"spec": spec.canonical(), "base": str(spec.base)})
+        write_json(self.path / "build.json", fingerprint)  # last: without it nothing here is taken up
+        return differs
+
+    def spec(self) -> Spec:
+        """The spec that is being built."""
+        stored = self._read_json(self.path / "spec.json")
+        if stored is None:
+            raise BuildError(f"{self.path} holds no readable spec.json; remove it and build again")
+        return Spec(**stored["spec"]).relative_to(stored["base"])
+
+    def plan(self) -> Plan:
+        """The head of the plan that is being carried out."""
+        return Plan.read(self.plan_path)
+
+    def write_row(self, block: int, row: dict[str, Any]) -> None:
+        """Note a finished block; its shards must stand already."""
+        write_json(self._rows / f"{block:05d}.json", row)
+        (self._progress / f"{block:05d}").unlink(missing_ok=True)
+
+    def row(self, block: int) -> dict[str, Any] | None:
+        """The row of a finished block whose shards stand whole, else None."""
+        row = self._read_json(self._rows / f"{block:05d}.json")
+        if row is None:
+            return None
+        for shard in row["shards"]:
+            try:
+                whole = (self.version / shard["file"]).stat().st_size == shard["bytes"]
+            except OSError:
+                whole = False
+            if not whole or not (self.index / f"{shard['file']}.npy").exists():
+                return None
+        return row
+
+    def forget(self, block: int) -> None:
+        """Have a finished block written again by the next job."""
+        (self._rows / f"{block:05d}.json").unlink(missing_ok=True)
+
+    def finished(self, blocks: int) -> dict[int, dict[str, Any]]:
+        """The rows of all finished blocks, by block."""
+        rows = ((block, self.row(block)) for block in range(blocks))
+        return {block: row for block, row in rows if row is not None}
+
+    def note_progress(self, block: int, images: int) -> None:
+        """Say how many images of a running block are done."""
+        (self._progress / f"{block:05d}").write_text(str(images))
+
+    def images_done(self) -> int:
+        """Images in finished and running blocks, as the files say just now."""
+        done = 0
+        for path in self._rows.glob("?????.json"):
+            row = self._read_json(path)
+            done += row["images"] if row else 0
+        for path in self._progress.iterdir():
+            try:
+                done += int(path.read_text() or 0)
+            except (OSError, ValueError):
+                continue  # finished, or being rewritten, in this moment
+        return done
+
+    @property
+    def _lock_path(self) -> Path:
+        return self.path / "lock"
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the build; the system lets go of it however this process ends.
+
+        Raises:
+          BuildError: another build of the same version holds it, or the folder cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            file = self._lock_path.open("a")
+        except OSError as error:
+            raise BuildError(
+                f"cannot write to {self.path.parent}: {error.strerror}; choose another --output"
+            ) from error
+        with file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise BuildError(f"another build is at work in {self.path}; wait for it, or stop it first") from None
+            yield
+
+    def remove(self) -> None:
+        """Remove the workspace, once its version is published."""
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    @staticmethod
+    def _read_json(path: Path) -> dict[str, Any] | None:
+        try:
+            value = json.loads(path.read_text("utf-8"))
+        except (OSError, ValueError):
+            return None
+        return value if isinstance(value, dict) else None
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON to a unique temporary file, make it durable and move it into place."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(value, file, indent=1, sort_keys=True, ensure_ascii=False)
+            file.write("\n")
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,47 @@
+"""`augmill build`."""
+
+from __future__ import annotations
+
+import click
+
+from augmill.pipeline.builder import build
+from augmill.pipeline.spec import Spec
+from augmill.pipeline.version import Version
+from augmill.scripts.table import echo_effects, echo_json, size_text, time_text
+
+
+@click.command("build")
+@click.argument("spec", type=click.Path(dir_okay=False))
+@click.option(
+    "--output", required=True, type=click.Path(file_okay=False), help="ROOT; the version goes to ROOT/name/version."
+)
+@click.option("--runner", type=click.Choice(["local"]), default="local", show_default=True, help="Where the job runs.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes on this machine.  [default: one a core]")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@click.argument("beam_options", nargs=-1, type=click.UNPROCESSED)
+def command(
+    spec: str, output: str, runner: str, workers: int | None, as_json: bool, beam_options: tuple[str, ...]
+) -> None:
+    """Build the version that SPEC describes and publish it whole.
+
+    An interrupted build goes on when the same command is run again. A version that is published is never changed.
+    BEAM_OPTIONS after -- are Beam's own.
+    """
+    say = (lambda line: None) if as_json else (lambda line: click.echo(line))
+    version = build(Spec.from_yaml(spec), output, workers=workers, beam_options=beam_options, say=say)
+    if as_json:
+        echo_json({"path": str(version.path), "digest": version.manifest.digest, "records": version.records})
+    else:
+        _tell(version)
+
+
+def _tell(version: Version) -> None:
+    made = version.manifest.build
+    click.echo(
+        f"{version.path}: {version.records:,} records, {size_text(version.bytes)}, in {time_text(made['seconds'])}"
+    )
+    if version.manifest.effects:
+        echo_effects(version.manifest.effects)
+    failed = version.manifest.source["failed"]
+    if failed:
+        click.echo(f"{failed} examples could not be used; {version.path / 'failures.jsonl'} names them")

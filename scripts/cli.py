@@ -1,0 +1,77 @@
+"""The entry point of the `augmill` command."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from importlib import metadata
+
+import click
+
+from augmill.pipeline.errors import AugmillError
+
+# Subcommand -> what it does; the command itself is `command` in the module augmill.scripts.<name>.
+COMMANDS = {
+    "build": "Build a version from a spec.",
+    "plan": "Say what a build would make, need and take.",
+    "check": "Prove on real samples that every op does its work.",
+    "versions": "List the published versions of a dataset.",
+    "show": "Show what is in a version.",
+    "verify": "Check every byte of a version.",
+}
+
+
+class _Commands(click.Group):
+    """Imports a subcommand when it is asked for: `augmill --help` must not wait for TensorFlow."""
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"augmill.scripts.{name}").command
+        return command
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(metadata.version("augmill"), prog_name="augmill")
+def cli() -> None:
+    """Augment an image dataset once, offline, and stream it into training.
+
+    Exit codes: 0 done; 1 a check found something; 2 the command or the spec is wrong; 3 the job failed and the same
+    command goes on from where it stopped.
+    """
+
+
+def main() -> None:
+    """Run the command; what the reader can act on is told in words, without a traceback."""
+    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the GPU belongs to training
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    try:
+        cli.main(prog_name="augmill", standalone_mode=False)
+    except AugmillError as error:
+        _end(f"augmill: {error}", error.exit_code)
+    except click.exceptions.Abort:
+        _end("augmill: interrupted; a build goes on when the same command is run again", 130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        _end("", 141)
+
+
+def _end(message: str, code: int) -> None:
+    if message:
+        click.echo(message, err=True)
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

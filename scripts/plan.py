@@ -1,0 +1,101 @@
+"""`augmill plan`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from augmill.pipeline.builder import Estimate, estimate
+from augmill.pipeline.check import CheckReport, run_check
+from augmill.pipeline.listing import list_source
+from augmill.pipeline.plan import Plan, make_plan
+from augmill.pipeline.source import Listing
+from augmill.pipeline.spec import Spec
+from augmill.scripts.table import echo_json, echo_table, size_text, time_text
+
+
+@click.command("plan")
+@click.argument("spec", type=click.Path(dir_okay=False))
+@click.option(
+    "--output", default=".", show_default=True, type=click.Path(), help="ROOT of the build, for the room there."
+)
+@click.option("--workers", type=click.IntRange(min=1), help="Processes to reckon with.  [default: one a core]")
+@click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
+def command(spec: str, output: str, workers: int | None, as_json: bool) -> None:
+    """Say what a build of SPEC would make, how long it would take and what room it needs.
+
+    Time and bytes are reckoned from a timed sample of 64 examples. Nothing is written.
+    """
+    parsed = Spec.from_yaml(spec)
+    listing = list_source(parsed)
+    plan = make_plan(parsed, listing)
+    report = run_check(parsed, plan)
+    cost = estimate(parsed, plan, report, workers or os.cpu_count() or 1, Path(output).resolve())
+    facts = _facts(parsed, listing, plan, report, cost)
+    if as_json:
+        echo_json(facts)
+    else:
+        _tell(parsed, facts, report)
+
+
+def _facts(spec: Spec, listing: Listing, plan: Plan, report: CheckReport, cost: Estimate) -> dict[str, Any]:
+    labels = plan.table.column("label").to_numpy()
+    records = plan.records(spec)
+    return {
+        "name": spec.name,
+        "version": spec.version,
+        "source": {"kind": spec.source.kind, "root": str(listing.root)},
+        "examples": plan.examples,
+        "records": cost.records,
+        "blocks": plan.blocks,
+        "shards": sum(len(plan.shards(spec, name)) for name in plan.splits),
+        "splits": {
+            name: {
+                "examples": split.examples,
+                "copies": len(spec.copies_of(name)),
+                "records": records[name],
+                "blocks": split.blocks,
+                "shards": len(plan.shards(spec, name)),
+            }
+            for name, split in plan.splits.items()
+        },
+        "classes": {name: int(np.sum(labels == i)) for i, name in enumerate(plan.classes or [])},
+        "unusable": len(plan.bad),
+        "ignored_files": dict(listing.ignored),
+        "expected_bytes": cost.bytes,
+        "expected_seconds": round(cost.seconds, 1),
+        "workers": cost.workers,
+        "sampled": report.samples,
+        "free_bytes": cost.free,
+        "problems": report.problems,
+    }
+
+
+def _tell(spec: Spec, facts: dict[str, Any], report: CheckReport) -> None:
+    click.echo(f"{spec.name} {spec.version} from {facts['source']['root']} ({facts['source']['kind']})")
+    header = ["split", "examples", "copies", "records", "blocks", "shards"]
+    echo_table(header, [(name, *split.values()) for name, split in facts["splits"].items()])
+    if facts["classes"]:
+        counts = ", ".join(f"{name} {count:,}" for name, count in list(facts["classes"].items())[:12])
+        more = f" and {len(facts['classes']) - 12} more" if len(facts["classes"]) > 12 else ""
+        click.echo(f"classes: {counts}{more}")
+    if facts["ignored_files"]:
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(facts["ignored_files"].items()))
+        click.echo(f"files passed over, no images by their names: {kinds}")
+    if facts["unusable"]:
+        click.echo(f"unusable records: {facts['unusable']}")
+    wanted = [name for name, share in (spec.splits or {}).items() if share > 0 and name not in facts["splits"]]
+    if wanted:
+        click.echo(f"no example fell into split {', '.join(wanted)}: the source is small")
+    click.echo(
+        f"expected: {size_text(facts['expected_bytes'])} in about {time_text(facts['expected_seconds'])} "
+        f"with {facts['workers']} workers (timed on {facts['sampled']} examples)"
+    )
+    verdict = "enough" if facts["expected_bytes"] <= facts["free_bytes"] else "NOT ENOUGH"
+    click.echo(f"disk: {size_text(facts['expected_bytes'])} needed, {size_text(facts['free_bytes'])} free: {verdict}")
+    for problem in report.problems:
+        click.echo(f"a build would refuse this: {problem}")

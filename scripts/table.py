@@ -1,0 +1,73 @@
+"""How the commands print: tables, sizes, times, and the same as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import click
+
+
+def echo_json(value: Any) -> None:
+    """Print a value as JSON, for programs."""
+    click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+
+
+def echo_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
+    """Print rows in aligned columns: numbers to the right, the rest to the left."""
+    cells = [[_text(value) for value in row] for row in rows]
+    widths = [max(len(column[0]), *map(len, column[1:]), 0) for column in zip(header, *cells, strict=True)]
+    right = [
+        bool(rows) and all(isinstance(row[i], (int, float)) or row[i] is None for row in rows)
+        for i in range(len(header))
+    ]
+    for line in [list(header), *cells]:
+        pads = (text.rjust(w) if r else text.ljust(w) for text, w, r in zip(line, widths, right, strict=True))
+        click.echo("  " + "  ".join(pads).rstrip())
+
+
+def echo_effects(effects: Sequence[dict[str, Any]]) -> None:
+    """Print what each op did."""
+    rows = [
+        (
+            row["at"],
+            row["op"],
+            row["applied"],
+            f"{row['changed'] / row['applied']:.1%}" if row["applied"] else "-",
+            f"{row['difference'] / row['compared']:.1f}" if row["compared"] else "-",
+            ", ".join(f"{name} {low:.4g} to {high:.4g}" for name, (low, high) in row["ranges"].items()),
+        )
+        for row in effects
+    ]
+    echo_table(["at", "op", "applied", "changed", "mean change", "drawn"], rows)
+
+
+def size_text(count: float) -> str:
+    """A number of bytes in the unit that suits it.
+
+    >>> size_text(1_234_567)
+    '1.2 MB'
+    """
+    for unit in ("B", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def time_text(seconds: float) -> str:
+    """A number of seconds in the unit that suits it.
+
+    >>> time_text(7000)
+    '1.9 h'
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

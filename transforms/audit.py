@@ -1,0 +1,166 @@
+"""Effects: what each op really did to the pixels, in whole numbers that add up over any split of the work."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import cv2
+import numpy as np
+
+from augmill.transforms.backend import tensorflow
+from augmill.transforms.base import Params, Sample, Transform
+from augmill.transforms.function import UserFunction
+
+# TensorFlow's stateful random kernels, with the name of the function that a reader knows them by.
+STATEFUL_OPS = {
+    "RandomUniform": "tf.random.uniform",
+    "RandomUniformInt": "tf.random.uniform",
+    "RandomStandardNormal": "tf.random.normal",
+    "TruncatedNormal": "tf.random.truncated_normal",
+    "ParameterizedTruncatedNormal": "tf.random.truncated_normal",
+    "RandomShuffle": "tf.random.shuffle",
+    "RandomGamma": "tf.random.gamma",
+    "RandomPoisson": "tf.random.poisson",
+    "RandomPoissonV2": "tf.random.poisson",
+    "Multinomial": "tf.random.categorical",
+    "SampleDistortedBoundingBox": "tf.image.sample_distorted_bounding_box",
+    "SampleDistortedBoundingBoxV2": "tf.image.sample_distorted_bounding_box",
+    "RandomCrop": "tf.image.random_crop",
+    "StatefulUniform": "tf.random.Generator",
+    "StatefulUniformInt": "tf.random.Generator",
+    "StatefulUniformFullInt": "tf.random.Generator",
+    "StatefulStandardNormalV2": "tf.random.Generator",
+    "StatefulTruncatedNormal": "tf.random.Generator",
+    "StatefulRandomBinomial": "tf.random.Generator",
+    "RngReadAndSkip": "tf.random.Generator or a stateful Keras layer",
+}
+
+
+@dataclass
+class Effect:
+    """What one op, at one place in the policy, did to the images it was applied to.
+
+    Attributes:
+      op, at: its name and position.
+      applied: images it was applied to.
+      changed: those of them in which a pixel, the shape or the label changed.
+      compared: pixel values compared (images whose shape changed are not).
+      difference: sum of |after - before| over these, in levels of 0 to 255.
+      ranges: lowest and highest value drawn of each numeric parameter.
+    """
+
+    op: str
+    at: str
+    applied: int = 0
+    changed: int = 0
+    compared: int = 0
+    difference: int = 0
+    ranges: dict[str, list[float]] = field(default_factory=dict)
+
+    @property
+    def changed_fraction(self) -> float:
+        return self.changed / self.applied if self.applied else 0.0
+
+    @property
+    def mean_change(self) -> float | None:
+        """Mean |after - before| in levels of 0 to 255, or None where the op changes the shape."""
+        return self.difference / self.compared if self.compared else None
+
+    def add(self, params: Params, before: Sample, after: Sample) -> None:
+        """Count one application."""
+        self.applied += 1
+        same_shape = before.image.shape == after.image.shape
+        # L1 of uint8 is exact in OpenCV's double, and the sum does not depend on the order of the work.
+        difference = int(cv2.norm(before.image, after.image, cv2.NORM_L1)) if same_shape else 0
+        if same_shape:
+            self.compared += before.image.size
+            self.difference += difference
+        self.changed += bool(difference or not same_shape or before.label != after.label)
+        for name, value in _numbers(params):
+            low, high = self.ranges.get(name, (value, value))
+            self.ranges[name] = [min(low, value), max(high, value)]
+
+    def merge(self, other: Effect) -> None:
+        """Add the counts of another share of the work."""
+        self.applied += other.applied
+        self.changed += other.changed
+        self.compared += other.compared
+        self.difference += other.difference
+        for name, (low, high) in other.ranges.items():
+            mine = self.ranges.get(name, (low, high))
+            self.ranges[name] = [min(low, mine[0]), max(high, mine[1])]
+
+
+class Effects:
+    """The effects of a whole policy, one entry an op, in the policy's order."""
+
+    def __init__(self, leaves: Iterable[tuple[str, Transform]]) -> None:
+        self.by_place = {at: Effect(op.spec_name, at) for at, op in leaves}
+
+    def observe(self, at: str, op: Transform, params: Params, before: Sample, after: Sample) -> None:
+        """Count one application; this is a policy's observer."""
+        self.by_place[at].add(params, before, after)
+
+    def merge_rows(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Add what `rows` of another share of the work counted."""
+        for row in rows:
+            self.by_place[row["at"]].merge(Effect(**row))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The counts as JSON values."""
+        return [dict(vars(effect)) for effect in self]
+
+    def __iter__(self) -> Iterator[Effect]:
+        return iter(self.by_place.values())
+
+
+def _numbers(params: Params) -> Iterator[tuple[str, float]]:
+    for name, value in params.items():
+        if name == "seed":
+            continue  # a name, not a quantity
+        values = value if isinstance(value, list) else [value]
+        for i, number in enumerate(values):
+            if isinstance(number, (bool, int, float)):
+                yield (name if len(values) == 1 else f"{name}[{i}]"), float(number)
+
+
+def stateful_draws(function: UserFunction, sample: Sample) -> list[str]:
+    """Name TensorFlow's stateful generators that a user's function draws from, found by tracing it.
+
+    A function that cannot be traced (NumPy or OpenCV code) gives an empty list; `repeats_itself` judges it by what it
+    does.
+    """
+    if function.takes_array:
+        return []
+    tf = tensorflow()
+    arguments = function.call_arguments(sample, {"seed": [0, 0]})
+
+    @tf.function
+    def traced(**tensors: Any) -> Any:
+        return function.function(**tensors, **function.given)
+
+    try:
+        graph = traced.get_concrete_function(**arguments).graph
+    except Exception:  # the user's code, under a tracer it was not written for
+        return []
+    kinds = {node.op for node in graph.as_graph_def().node}
+    kinds |= {node.op for inner in graph.as_graph_def().library.function for node in inner.node_def}
+    return sorted({STATEFUL_OPS[kind] for kind in kinds if kind in STATEFUL_OPS})
+
+
+def repeats_itself(op: Transform, sample: Sample, params: Params) -> bool:
+    """Tell whether `op` gives the same result twice in a row.
+
+    One that draws from a global generator (Python's, NumPy's or TensorFlow's) does not, save by luck: ask with several
+    samples. The generators that can be put back are left as they were.
+    """
+    python_state, numpy_state = random.getstate(), np.random.get_state()
+    try:
+        first, second = op.transform(sample, params), op.transform(sample, params)
+    finally:
+        random.setstate(python_state)
+        np.random.set_state(numpy_state)
+    return first.label == second.label and np.array_equal(first.image, second.image)
