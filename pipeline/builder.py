@@ -23,6 +23,7 @@ from augmill.pipeline.publish import library_versions, publish
 from augmill.pipeline.runner import check_beam_options, run_local
 from augmill.pipeline.shard import file_sha256
 from augmill.pipeline.spec import Spec
+from augmill.pipeline.units import size_text
 from augmill.pipeline.version import MANIFEST, Version, list_versions, version_key
 from augmill.pipeline.workspace import Workspace
 from augmill.transforms.function import UserFunction
@@ -192,10 +193,9 @@ def estimate(spec: Spec, plan: Plan, report: CheckReport, workers: int, target: 
 
 def _check_room(cost: Estimate) -> None:
     if cost.bytes > cost.free:
-        need, free = cost.bytes / 1e9, cost.free / 1e9
         raise BuildError(
-            f"the version needs about {need:.2f} GB and {free:.2f} GB are free; make room, choose another --output, "
-            "or write less (fewer copies, a smaller image.size, encoding jpeg)"
+            f"the version needs about {size_text(cost.bytes)} and {size_text(cost.free)} are free; make room, choose "
+            "another --output, or write less (fewer copies, a smaller image.size, encoding jpeg)"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from augmill.pipeline.spec import Spec
 from augmill.transforms.audit import Effect, Effects, repeats_itself, stateful_draws
 from augmill.transforms.base import Sample, Transform, TransformError
 from augmill.transforms.function import UserFunction
+from augmill.transforms.policy import draw_and_apply
 from augmill.transforms.randomness import Draws
 
 SAMPLES = 64
@@ -108,13 +110,13 @@ def _judge(spec: Spec, at: str, op: Transform, opened: list[tuple[str, Sample]],
     steady = True
     for key, sample in opened:
         try:
-            params = op.draw(Draws(seed=spec.seed, key=key, copy=_CHECK_COPY, at=at), sample.image.shape)
-            alone.add(params, sample, op.transform(sample, params))
+            params, after = draw_and_apply(op, Draws(seed=spec.seed, key=key, copy=_CHECK_COPY, at=at), sample)
+            alone.add(params, sample, after)
             steady = steady and (not function or repeats_itself(function, sample, params))
-        except Exception as error:  # the user's function may raise anything
+        except TransformError as error:
             # An op that fits only what comes before it (a crop of a crop) is judged in its place, by the policy's run.
             if not effect.applied:
-                _note(report, f"{where} fails: {error} (image {key})")
+                _note(report, f"{error} (image {key})")
             break
     tried = alone.applied or effect.applied
     if tried and not alone.changed and not effect.changed:
@@ -131,9 +133,9 @@ def _drawn(effect: Effect) -> str:
 
 
 def _note(report: CheckReport, problem: str) -> None:
-    # One op failing on every sample is one problem.
-    stem = problem.split(" (image ", 1)[0]
-    if not any(known.startswith(stem) for known in report.problems):
+    # One op failing on every sample is one problem, whatever the image and the numbers.
+    stems = {re.sub(r"\d+", "#", known.split(" (image ", 1)[0]) for known in [*report.problems, problem]}
+    if len(stems) > len(report.problems):
         report.problems.append(problem)
 
 

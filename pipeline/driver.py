@@ -1,28 +1,31 @@
-"""The process that runs the Beam job: `python -m augmill.pipeline.driver WORKSPACE [BEAM OPTIONS]`.
+"""The process that runs the Beam job: `python -m augmill.pipeline.driver WORKSPACE PIPE [BEAM OPTIONS]`.
 
 It is a process of its own, in a process group of its own, so that whoever started it can end the job for certain:
-Beam's local runner waits for ever for a worker that has died, and its threads outlive an exception.
+Beam's local runner waits for ever for a worker that has died, and its threads outlive an exception. What the reader is
+to know goes through PIPE, the number of an open file, since the log may stand on a disk that is full.
 """
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import logging
 import os
 import signal
 import sys
 import threading
-from typing import Any, NoReturn
+from typing import NoReturn
 
 WORKER_DIED = 70  # exit codes
 JOB_FAILED = 71
-MARK = "augmill-error: "  # begins the line of the log that the reader is to see
+_PIPE_HOLDS = 4096  # bytes that can be written before anyone reads
 
 
 def main(arguments: list[str]) -> NoReturn:
     """Run the blocks that are not finished yet, and exit."""
-    workspace_path, beam_options = arguments[0], arguments[1:]
+    workspace_path, pipe, beam_options = arguments[0], int(arguments[1]), arguments[2:]
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    threading.excepthook = _end_with_worker
+    threading.excepthook = functools.partial(_end_with_worker, pipe)
 
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -38,20 +41,15 @@ def main(arguments: list[str]) -> NoReturn:
         with beam.Pipeline(options=PipelineOptions(beam_options)) as pipeline:
             build_graph(pipeline, workspace_path, pending)
     except Exception as error:
-        logging.exception("the job failed")
-        _say(_reason(error))
-        _exit(JOB_FAILED)
-    _exit(0)
+        _exit(JOB_FAILED, pipe, _reason(error), error)
+    _exit(0, pipe)
 
 
 def _reason(error: Exception) -> str:
     """The part of a runner's error that was meant for the reader: the last BlockError in it, else its last line."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    for line in reversed(lines):
-        _, found, message = line.partition("BlockError: ")
-        if found:
-            return message.split(" [while running", 1)[0]
-    return f"{type(error).__name__}: {lines[-1]}"
+    lines = f"{type(error).__name__}: {str(error).strip()}".splitlines()
+    meant = [line.partition("BlockError: ")[2] for line in lines if "BlockError: " in line]
+    return (meant or lines)[-1].split(" [while running", 1)[0]
 
 
 def _end_with_parent() -> None:
@@ -60,23 +58,22 @@ def _end_with_parent() -> None:
     os.killpg(0, signal.SIGKILL)
 
 
-def _end_with_worker(thread: Any) -> None:
+def _end_with_worker(pipe: int, thread: threading.ExceptHookArgs) -> None:
     """End the job when the thread that watches a worker process fails: the runner would wait for ever."""
-    logging.error("thread %s failed", thread.thread, exc_info=(thread.exc_type, thread.exc_value, thread.exc_traceback))
     if thread.thread is not None and thread.thread.name == "run_worker":
-        _say(f"a worker process died: {thread.exc_value}")
-        _exit(WORKER_DIED)
+        _exit(WORKER_DIED, pipe, f"a worker process died: {thread.exc_value}", thread.exc_value)
+    logging.error("thread %s failed", thread.thread, exc_info=thread.exc_value)
 
 
-def _say(message: str) -> None:
-    print(MARK + " ".join(message.split()), file=sys.stderr, flush=True)
-
-
-def _exit(code: int) -> NoReturn:
-    """Exit at once: Beam's and gRPC's threads would hold up an ordinary exit."""
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+def _exit(code: int, pipe: int, message: str = "", error: BaseException | None = None) -> NoReturn:
+    """Say why and exit at once: Beam's and gRPC's threads would hold up an ordinary exit."""
+    os.write(pipe, message.encode("utf-8", "replace")[:_PIPE_HOLDS])
+    with contextlib.suppress(OSError):  # the log's disk may be full
+        if error is not None:
+            logging.error(message, exc_info=error)
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)
 
 

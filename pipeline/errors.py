@@ -16,12 +16,19 @@ class SpecError(AugmillError):
 
     def __init__(self, problems: Sequence[str], origin: str = "the spec") -> None:
         self.problems = list(problems)
-        count = "1 problem" if len(self.problems) == 1 else f"{len(self.problems)} problems"
-        super().__init__(f"{count} in {origin}:\n" + "\n".join(f"  {problem}" for problem in self.problems))
+        if len(self.problems) == 1:
+            super().__init__(f"{origin}: {self.problems[0]}")
+        else:
+            lines = "\n".join(f"  {problem}" for problem in self.problems)
+            super().__init__(f"{origin} has {len(self.problems)} problems:\n{lines}")
 
 
 class SourceError(AugmillError):
     """The source is missing, empty or not what the spec says it is."""
+
+
+class OptionError(AugmillError):
+    """An option of the command is wrong."""
 
 
 class VersionError(AugmillError):

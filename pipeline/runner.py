@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from augmill.pipeline.driver import MARK, WORKER_DIED
-from augmill.pipeline.errors import BuildError
+from augmill.pipeline.driver import WORKER_DIED
+from augmill.pipeline.errors import BuildError, OptionError
 from augmill.pipeline.workspace import Workspace
 
 _POLL_SECONDS = 0.2
 _TELL_SECONDS = 0.5
-_LOG_TAIL = 256 * 1024
 
 
 def run_local(
@@ -41,43 +41,58 @@ def run_local(
         f"--direct_running_mode={mode}",
         *beam_options,
     ]
-    with workspace.log.open("ab") as log:
-        driver = subprocess.Popen(
-            [sys.executable, "-m", "augmill.pipeline.driver", str(workspace.path), *options],
-            stdin=subprocess.PIPE,  # held open: the driver ends with this process
-            stdout=log,
-            stderr=log,
-            env=_environment(),
-            start_new_session=True,
-        )
-        started = log.tell()
+    said, saying = os.pipe()
+    with workspace.log.open("ab") as log, os.fdopen(said, "rb") as reasons:
+        try:
+            driver = subprocess.Popen(
+                [sys.executable, "-m", "augmill.pipeline.driver", str(workspace.path), str(saying), *options],
+                stdin=subprocess.PIPE,  # held open: the driver ends with this process
+                stdout=log,
+                stderr=log,
+                pass_fds=[saying],
+                env=_environment(),
+                start_new_session=True,
+            )
+        finally:
+            os.close(saying)
         try:
             _watch(driver, workspace, progress)
         finally:
             _end_group(driver)
+        reason = reasons.read().decode("utf-8", "replace")
     progress(workspace.images_done())
     if driver.returncode:
-        raise BuildError(_failure(workspace, driver.returncode, started))
+        raise BuildError(_failure(workspace, driver.returncode, reason))
 
 
 def check_beam_options(options: Sequence[str]) -> None:
     """Refuse Beam flags that Beam does not know, which it would ignore in silence.
 
     Raises:
-      BuildError: naming them.
+      OptionError: naming them.
     """
     if not options:
         return
-    from apache_beam.options.pipeline_options import PipelineOptions
+    with _warnings_disabled():
+        from apache_beam.options.pipeline_options import PipelineOptions
 
-    known = PipelineOptions(list(options)).get_all_options()
-    everything = PipelineOptions(list(options)).get_all_options(retain_unknown_options=True)
+        known = PipelineOptions(list(options)).get_all_options()
+        everything = PipelineOptions(list(options)).get_all_options(retain_unknown_options=True)
     unknown = sorted(set(everything) - set(known))
     stray = [option for option in options if not option.startswith("-") and option not in map(str, everything.values())]
     if unknown or stray:
-        raise BuildError(
-            f"Beam has no option {', '.join([f'--{name}' for name in unknown] + stray)}; see what follows --"
-        )
+        names = ", ".join([f"--{name}" for name in unknown] + stray)
+        raise OptionError(f"Beam has no option {names}; what follows -- must be Beam's own")
+
+
+@contextlib.contextmanager
+def _warnings_disabled() -> Iterator[None]:
+    """Beam warns of what is told in an error here."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _watch(driver: subprocess.Popen[bytes], workspace: Workspace, progress: Callable[[int], None]) -> None:
@@ -111,19 +126,11 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _failure(workspace: Workspace, code: int, started: int) -> str:
-    """Say why the job ended, in the words it left in its log."""
-    with workspace.log.open("rb") as log:
-        size = log.seek(0, os.SEEK_END)
-        log.seek(max(started, size - _LOG_TAIL))
-        lines = log.read().decode("utf-8", "replace").splitlines()
-    said = [line.partition(MARK)[2] for line in lines if MARK in line]
-    if said:
-        reason = said[-1]
-    elif code < 0:
-        reason = f"the job's process was ended by {signal.Signals(-code).name}"
-    else:
-        reason = f"the job's process ended with code {code}: {lines[-1] if lines else 'it said nothing'}"
-    if code == WORKER_DIED or code == -signal.SIGKILL:
+def _failure(workspace: Workspace, code: int, reason: str) -> str:
+    """Say why the job ended, in the words it left."""
+    if not reason:
+        ended = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
+        reason = f"the job's process {ended}"
+    if code in (WORKER_DIED, -signal.SIGKILL):
         reason += "; the system may have run out of memory"
     return f"{reason}. The log is {workspace.log}; the same command goes on from the finished blocks"

@@ -7,6 +7,7 @@ the offsets and the SHA-256 on the way and needs no TensorFlow in the worker.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import struct
@@ -87,7 +88,8 @@ class ShardWriter:
 
     def discard(self) -> None:
         """Leave nothing behind."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # closing flushes, which a full disk refuses again
+            self._file.close()
         self._temporary.unlink(missing_ok=True)
         self._temporary.with_suffix(".index.tmp").unlink(missing_ok=True)
 

@@ -53,6 +53,8 @@ class Workspace:
         if begun is not None:
             names = [name for name in fingerprint if begun.get(name) != fingerprint[name]]
             if not names:
+                for running in self._progress.iterdir():
+                    running.unlink()  # what was in hand is lost, only rows count
                 return []
             differs = names
         if self.path.exists():
@@ -166,7 +168,7 @@ def write_json(path: Path, value: Any) -> None:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("w", encoding="utf-8") as file:
-            json.dump(value, file, indent=1, sort_keys=True, ensure_ascii=False)
+            json.dump(value, file, indent=1, ensure_ascii=False)
             file.write("\n")
             file.flush()
             os.fsync(file.fileno())

@@ -6,8 +6,9 @@ import click
 
 from augmill.pipeline.builder import build
 from augmill.pipeline.spec import Spec
+from augmill.pipeline.units import size_text, time_text
 from augmill.pipeline.version import Version
-from augmill.scripts.table import echo_effects, echo_json, size_text, time_text
+from augmill.scripts.table import echo_effects, echo_json
 
 
 @click.command("build")

@@ -15,7 +15,8 @@ from augmill.pipeline.listing import list_source
 from augmill.pipeline.plan import Plan, make_plan
 from augmill.pipeline.source import Listing
 from augmill.pipeline.spec import Spec
-from augmill.scripts.table import echo_json, echo_table, size_text, time_text
+from augmill.pipeline.units import size_text, time_text
+from augmill.scripts.table import echo_json, echo_table
 
 
 @click.command("plan")

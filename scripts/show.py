@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from augmill.pipeline.units import size_text, time_text
 from augmill.pipeline.version import Version
-from augmill.scripts.table import echo_effects, echo_json, echo_table, size_text, time_text
+from augmill.scripts.table import echo_effects, echo_json, echo_table
 
 
 @click.command("show")

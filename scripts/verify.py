@@ -6,8 +6,9 @@ import click
 from tqdm import tqdm
 
 from augmill.pipeline.errors import CheckError
+from augmill.pipeline.units import size_text
 from augmill.pipeline.version import Version
-from augmill.scripts.table import echo_json, size_text
+from augmill.scripts.table import echo_json
 
 
 @click.command("verify")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from augmill.pipeline.units import size_text
 from augmill.pipeline.version import list_versions
-from augmill.scripts.table import echo_json, echo_table, size_text
+from augmill.scripts.table import echo_json, echo_table
 
 
 @click.command("versions")

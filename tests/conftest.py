@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -81,9 +81,81 @@ def make_spec(photo_folder: Path) -> Callable[..., Any]:
             "augment": [
                 "tf.image.random_flip_left_right",
                 {"tf.image.random_brightness": {"max_delta": 0.2}},
-                {"one_of": [{"tf.image.random_hue": {"max_delta": 0.1}}, {"keras.layers.RandomZoom": {"height_factor": 0.2}}]},
+                {
+                    "one_of": [
+                        {"tf.image.random_hue": {"max_delta": 0.1}},
+                        {"keras.layers.RandomZoom": {"height_factor": 0.2}},
+                    ]
+                },
             ],
         }
         return Spec(**{**parts, **changes})
 
     return make
+
+
+@pytest.fixture(scope="session")
+def publish_version() -> Callable[..., Any]:
+    """Build a version block by block in this process: all that a job does, without Beam around it."""
+    from augmill.pipeline.listing import list_source
+    from augmill.pipeline.materialize import Materializer
+    from augmill.pipeline.plan import make_plan
+    from augmill.pipeline.publish import publish
+    from augmill.pipeline.workspace import Workspace
+
+    def make(spec: Any, output: Path) -> Any:
+        plan = make_plan(spec, list_source(spec))
+        target = output / spec.name / spec.version
+        workspace = Workspace.beside(target)
+        workspace.prepare(spec, plan, {"spec": spec.digest()})
+        materialize = Materializer(workspace)
+        for block in range(plan.blocks):
+            materialize(block)
+        facts = {"started": "2001-01-01T00:00:00+00:00", "seconds": 1.0, "workers": 1}
+        version = publish(spec, plan, workspace, target, build=facts, libraries={}, code={})
+        workspace.remove()
+        return version
+
+    return make
+
+
+class CommandResult(NamedTuple):
+    """How a command ended and what it printed."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def augmill(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Callable[..., CommandResult]:
+    """Run the `augmill` command in this process, which has paid for TensorFlow already."""
+    from augmill.scripts.cli import main
+
+    def run(*arguments: object) -> CommandResult:
+        monkeypatch.setattr("sys.argv", ["augmill", *map(str, arguments)])
+        capfd.readouterr()
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else 1
+        return CommandResult(code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def write_spec(tmp_path: Path, make_spec: Callable[..., Any]) -> Callable[..., Path]:
+    """Write a small spec over `photo_folder` as YAML; keyword arguments replace its parts, None leaves one out."""
+    import yaml
+
+    def write(**changes: Any) -> Path:
+        parts = make_spec().canonical()
+        parts["source"] = {key: value for key, value in parts["source"].items() if value is not None}
+        parts |= changes
+        path = tmp_path / "spec.yaml"
+        path.write_text(yaml.safe_dump({key: value for key, value in parts.items() if value is not None}))
+        return path
+
+    return write

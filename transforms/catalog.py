@@ -105,15 +105,16 @@ def _build(
 ) -> Node | None:
     """Make `op`, or note each argument that is unknown or missing."""
     parameters = inspect.signature(op).parameters
-    before = len(problems)
+    before, misspelt = len(problems), set[str]()
     for name in arguments:
         if name not in parameters:
             near = difflib.get_close_matches(str(name), parameters, n=1)
+            misspelt.update(near)
             guess = f"did you mean {near[0]}? " if near else ""
             takes = ", ".join(parameters) or "no arguments"
             problems.append(Problem((*where, name), f"unknown argument; {guess}{op.name} takes {takes}"))
     for name, parameter in parameters.items():
-        if name not in arguments and parameter.default is inspect.Parameter.empty:
+        if name not in {*arguments, *misspelt} and parameter.default is inspect.Parameter.empty:
             problems.append(Problem(where, f"{op.name} needs a value for {name}"))
     if len(problems) > before:
         return None

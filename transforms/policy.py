@@ -121,14 +121,7 @@ class Policy:
         steps = []
         for i, node in enumerate(self.ops):
             for at, op in _select(node, str(i), draws_at):
-                try:
-                    params = op.draw(draws_at(at), sample.image.shape)
-                    after = op.transform(sample, params)
-                except TransformError:
-                    raise
-                except Exception as error:  # the user's function, or an image that the op was not made for
-                    reason = str(error).strip().split("\n")[0]
-                    raise TransformError(f"{op.spec_name} failed with {type(error).__name__}: {reason}") from error
+                params, after = draw_and_apply(op, draws_at(at), sample)
                 if observe is not None:
                     observe(at, op, params, sample, after)
                 steps.append(Step(at, op.spec_name, params))
@@ -150,6 +143,22 @@ class Policy:
     def entries(self) -> list[Any]:
         """The policy as it stands in a spec, every argument written out."""
         return [entry(op) for op in self.ops]
+
+
+def draw_and_apply(op: Transform, draws: Draws, sample: Sample) -> tuple[Params, Sample]:
+    """Draw an op's parameters and carry them out.
+
+    Raises:
+      TransformError: whatever went wrong, with the op's name.
+    """
+    try:
+        params = op.draw(draws, sample.image.shape)
+        return params, op.transform(sample, params)
+    except TransformError:
+        raise
+    except Exception as error:  # the user's function, or an image that the op was not made for
+        reason = str(error).strip().split("\n")[0]
+        raise TransformError(f"{op.spec_name} failed with {type(error).__name__}: {reason}") from error
 
 
 def entry(node: Node) -> Any:

@@ -1,0 +1,131 @@
+"""The house's rules: which floor may import which, and what is light to import."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parent.parent
+
+# A module imports from lower floors only. transforms/ stands below pipeline/, which stands below scripts/.
+FLOORS: dict[str, list[set[str]]] = {
+    "transforms": [
+        {"randomness"},
+        {"base"},
+        {"backend"},
+        {"geometry", "color", "jpeg", "keras_layer", "function"},
+        {"policy"},
+        {"catalog", "audit"},
+        {"__init__"},
+    ],
+    "pipeline": [
+        {"errors", "example", "image", "order", "shard", "units"},
+        {"version", "spec"},
+        {"source", "loader"},
+        {"folder_source", "tfrecord_source"},
+        {"tfds_source", "plan"},
+        {"listing", "workspace", "tfds_metadata"},
+        {"materialize", "publish"},
+        {"check", "job"},
+        {"driver"},
+        {"runner"},
+        {"builder"},
+        {"__init__"},
+    ],
+    "scripts": [
+        {"__init__", "table"},
+        {"build", "check", "plan", "show", "verify", "versions"},
+        {"cli"},
+    ],
+}
+BELOW = {"transforms": set(), "pipeline": {"transforms"}, "scripts": {"transforms", "pipeline"}}
+
+
+def _modules(package: str) -> list[Path]:
+    return sorted((REPOSITORY / package).glob("*.py"))
+
+
+def _imports(path: Path) -> set[str]:
+    """Every module that a file imports anywhere in it, but for what only a type checker reads."""
+    found = set()
+    tree = ast.parse(path.read_text("utf-8"))
+    skipped = {
+        inner
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if node in skipped:
+            continue
+        if isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute"
+            found.add(node.module or "")
+        elif isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+    return found
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_every_module_has_its_floor(package: str) -> None:
+    named = [name for floor in FLOORS[package] for name in floor]
+
+    assert sorted(named) == sorted(path.stem for path in _modules(package))
+
+
+@pytest.mark.parametrize("package", FLOORS)
+def test_imports_go_down(package: str) -> None:
+    floor_of = {name: i for i, floor in enumerate(FLOORS[package]) for name in floor}
+    for path in _modules(package):
+        for imported in _imports(path):
+            if not imported.startswith("augmill"):
+                continue
+            _, other, *rest = [*imported.split("."), "__init__"]
+            if other == package:
+                assert floor_of[rest[0]] < floor_of[path.stem], f"{path.name} imports {imported}"
+            else:
+                assert other in BELOW[package], f"{path.name} imports {imported}"
+
+
+def test_transforms_know_neither_beam_nor_the_pipeline() -> None:
+    for path in _modules("transforms"):
+        assert not any(name.startswith(("apache_beam", "augmill.pipeline")) for name in _imports(path)), path
+
+
+def test_the_loader_needs_neither_beam_nor_transforms() -> None:
+    loaded = _loaded_by("import augmill.pipeline; augmill.pipeline.load; augmill.pipeline.Version")
+
+    assert "augmill.pipeline.loader" in loaded
+    assert not {"apache_beam", "augmill.transforms", "tensorflow", "pyarrow"} & loaded
+
+
+def test_help_does_not_wait_for_tensorflow() -> None:
+    loaded = _loaded_by("import augmill.scripts.cli as c; c.cli.main(['--help'], standalone_mode=False)")
+
+    assert not {"tensorflow", "apache_beam", "keras", "cv2"} & loaded
+
+
+def test_the_public_face_is_listed() -> None:
+    import augmill.pipeline
+
+    assert sorted(dir(augmill.pipeline)) == ["AugmillError", "Spec", "Version", "build", "load"]
+    for name in augmill.pipeline.__all__:
+        assert getattr(augmill.pipeline, name).__name__ == name
+    with pytest.raises(AttributeError, match="has no attribute 'biuld'"):
+        augmill.pipeline.biuld  # noqa: B018
+
+
+def test_modules_are_short() -> None:
+    for package in FLOORS:
+        for path in _modules(package):
+            assert len(path.read_text("utf-8").splitlines()) <= 300, path
+
+
+def _loaded_by(code: str) -> set[str]:
+    script = f"import sys\n{code}\nprint('\\n'.join(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
