@@ -83,6 +83,8 @@ def build(
     if target.is_relative_to(listing.root.resolve()) and listing.container == "file":
         raise BuildError(f"{target} lies inside the source folder {listing.root}; choose another --output")
     plan = make_plan(spec, listing)
+    if listing.ignored:
+        say(listing.ignored_text())
     say(f"{plan.examples:,} examples in {plan.blocks} blocks, {sum(plan.records(spec).values()):,} records to write")
     report = run_check(spec, plan)
     if report.problems:

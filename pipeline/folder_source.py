@@ -9,7 +9,7 @@ from pathlib import Path
 
 from augmill.pipeline.errors import SourceError
 from augmill.pipeline.image import EXTENSIONS
-from augmill.pipeline.source import Address, Listing, make_table
+from augmill.pipeline.source import Address, BadExample, Listing, make_table
 
 # What split folders are called, and the name that the split gets.
 SPLIT_FOLDERS = {
@@ -42,7 +42,7 @@ def list_folder(root: Path) -> Listing:
         raise SourceError(f"source folder {root} has no class folders; images belong in {root}/<class>/")
     labels = {name: label for label, name in enumerate(classes)}
 
-    addresses, outside, ignored, filled = [], [], Counter[str](), set()
+    addresses, outside, bad, ignored, filled = [], [], list[BadExample](), Counter[str](), set()
     for path, size in _files(root):
         parts = path.relative_to(root).parts
         depth = 2 if splits else 1
@@ -55,7 +55,11 @@ def list_folder(root: Path) -> Listing:
             label = parts[depth - 1]
             filled.add(label)
             key = "/".join(parts)
-            addresses.append(Address(key, key, 0, size, labels[label], split))
+            readable = key.encode("utf-8", "backslashreplace").decode()
+            if readable == key:
+                addresses.append(Address(key, key, 0, size, labels[label], split))
+            else:
+                bad.append(BadExample(readable, readable, split, "its name is no valid UTF-8; rename it"))
     if outside:
         layout = "<split>/<class>/" if splits else "<class>/"
         raise SourceError(
@@ -67,7 +71,7 @@ def list_folder(root: Path) -> Listing:
         raise SourceError(f"source folder {root} holds no image; it may hold {', '.join(sorted(EXTENSIONS))}")
     if empty:
         raise SourceError(f"class folders of {root} without an image: {_some(empty)}; fill or remove them")
-    return Listing(root, "file", None, make_table(addresses, str(root)), classes, ignored=ignored)
+    return Listing(root, "file", None, make_table(addresses, str(root)), classes, bad, ignored)
 
 
 def _split_folders(top: list[Path]) -> dict[str, str] | None:

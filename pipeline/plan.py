@@ -137,6 +137,9 @@ def make_plan(spec: Spec, listing: Listing) -> Plan:
     table = listing.addresses.sort_by("key")
     keys = table.column("key").to_pylist()
     splits = _assign_splits(spec, table, keys)
+    if spec.copies and "train" not in splits:
+        names = ", ".join(sorted(set(splits.tolist())))
+        raise SourceError(f"only a split called train is augmented, and there is none, only {names}; set copies: 0")
     places = np.array([int.from_bytes(keyed_digest("order", spec.seed, key, size=8), "big") for key in keys], np.uint64)
 
     order, blocks, plans, first = [], [], {}, 0

@@ -82,6 +82,11 @@ class Listing:
     bad: list[BadExample] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
 
+    def ignored_text(self) -> str:
+        """The files passed over, in words; nothing where there were none."""
+        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.ignored.items()))
+        return f"files passed over, no images by their names: {kinds}" if kinds else ""
+
     def digest(self) -> str:
         """Name this listing by its keys, sizes, labels and splits, in hex."""
         digest = hashlib.sha256()

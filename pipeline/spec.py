@@ -148,6 +148,8 @@ class Spec(_Model):
     def _writes_something(self) -> Spec:
         if self.copies == 0 and not self.keep_original:
             raise ValueError("copies 0 without keep_original writes nothing; set copies: 1, or keep_original: true")
+        if self.copies and not self.augment:
+            raise ValueError(f"copies {self.copies} without augment writes the same image again; set copies: 0")
         return self
 
     @classmethod

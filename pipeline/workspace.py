@@ -36,6 +36,7 @@ class Workspace:
         self.log = self.path / "job.log"
         self._rows = self.path / "rows"
         self._progress = self.path / "progress"
+        self._counted: dict[str, int] = {}  # images by row file: a row does not change, and there may be many
 
     @classmethod
     def beside(cls, version_path: Path) -> Workspace:
@@ -57,6 +58,7 @@ class Workspace:
                     running.unlink()  # what was in hand is lost, only rows count
                 return []
             differs = names
+        self._counted.clear()
         if self.path.exists():
             # The lock lives in here and is held by us: empty the folder, keep the lock.
             for child in self.path.iterdir():
@@ -102,6 +104,7 @@ class Workspace:
     def forget(self, block: int) -> None:
         """Have a finished block written again by the next job."""
         (self._rows / f"{block:05d}.json").unlink(missing_ok=True)
+        self._counted.pop(f"{block:05d}.json", None)
 
     def finished(self, blocks: int) -> dict[int, dict[str, Any]]:
         """The rows of all finished blocks, by block."""
@@ -114,10 +117,11 @@ class Workspace:
 
     def images_done(self) -> int:
         """Images in finished and running blocks, as the files say just now."""
-        done = 0
-        for path in self._rows.glob("?????.json"):
-            row = self._read_json(path)
-            done += row["images"] if row else 0
+        for path in self._rows.glob("[0-9]*.json"):
+            if path.name not in self._counted:
+                row = self._read_json(path)
+                self._counted[path.name] = row["images"] if row else 0
+        done = sum(self._counted.values())
         for path in self._progress.iterdir():
             try:
                 done += int(path.read_text() or 0)

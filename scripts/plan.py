@@ -40,7 +40,7 @@ def command(spec: str, output: str, workers: int | None, as_json: bool) -> None:
     if as_json:
         echo_json(facts)
     else:
-        _tell(parsed, facts, report)
+        _tell(parsed, listing, facts, report)
 
 
 def _facts(spec: Spec, listing: Listing, plan: Plan, report: CheckReport, cost: Estimate) -> dict[str, Any]:
@@ -76,7 +76,7 @@ def _facts(spec: Spec, listing: Listing, plan: Plan, report: CheckReport, cost: 
     }
 
 
-def _tell(spec: Spec, facts: dict[str, Any], report: CheckReport) -> None:
+def _tell(spec: Spec, listing: Listing, facts: dict[str, Any], report: CheckReport) -> None:
     click.echo(f"{spec.name} {spec.version} from {facts['source']['root']} ({facts['source']['kind']})")
     header = ["split", "examples", "copies", "records", "blocks", "shards"]
     echo_table(header, [(name, *split.values()) for name, split in facts["splits"].items()])
@@ -85,8 +85,7 @@ def _tell(spec: Spec, facts: dict[str, Any], report: CheckReport) -> None:
         more = f" and {len(facts['classes']) - 12} more" if len(facts["classes"]) > 12 else ""
         click.echo(f"classes: {counts}{more}")
     if facts["ignored_files"]:
-        kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(facts["ignored_files"].items()))
-        click.echo(f"files passed over, no images by their names: {kinds}")
+        click.echo(listing.ignored_text())
     if facts["unusable"]:
         click.echo(f"unusable records: {facts['unusable']}")
     wanted = [name for name, share in (spec.splits or {}).items() if share > 0 and name not in facts["splits"]]

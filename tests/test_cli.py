@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
+import os
+import pty
+import re
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,3 +159,26 @@ def test_the_command_starts(arguments: list[str]) -> None:
 
     assert "augmill" in done.stdout
     assert done.stderr == ""
+
+
+def test_progress_is_live_on_a_terminal(write_spec: Callable[..., Path], tmp_path: Path) -> None:
+    """tqdm counts images, not blocks, with rate and time left, while a block is still running."""
+    (tmp_path / "slow_ops.py").write_text(
+        "import time\nimport numpy as np\n"
+        "def invert(image: np.ndarray):\n    time.sleep(0.05)\n    return 255 - image\n"
+    )
+    spec = write_spec(augment=["slow_ops:invert"], splits=None, block_examples=100)
+    command = [sys.executable, "-m", "augmill.scripts.cli", "build", str(spec), "--workers", "1", "--output"]
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 100, 0, 0))  # rows and columns
+    build = subprocess.Popen([*command, str(tmp_path / "out")], stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    shown = ""
+    with contextlib.suppress(OSError):  # the terminal closes when the build ends
+        while chunk := os.read(ours, 1024):
+            shown += chunk.decode("utf-8", "replace")
+
+    assert build.wait() == 0
+    counts = {int(done) for done in re.findall(r"augmenting:.*?(\d+)/144", shown)}
+    assert len(counts - {0, 144}) >= 2, "one block, and yet it moves"
+    assert re.search(r"\d+/144 \[\d\d:\d\d<\d\d:\d\d, +\d+\.\d+image/s\]", shown)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import apache_beam as beam
 import pytest
 from apache_beam.portability import common_urns
@@ -41,7 +43,7 @@ def test_the_graph_is_one_chain_with_named_stages() -> None:
     top = proto.components.transforms[proto.root_transform_ids[0]]
     stages = [proto.components.transforms[name] for name in top.subtransforms]
     assert [stage.unique_name for stage in stages] == ["BlockIds", "Spread", "Materialize"]
-    for before, after in zip(stages, stages[1:], strict=False):
+    for before, after in pairwise(stages):
         assert list(after.inputs.values()) == list(before.outputs.values())
     urns = {transform.spec.urn for transform in proto.components.transforms.values()}
     assert common_urns.primitives.GROUP_BY_KEY.urn in urns  # one, inside the reshuffle, for ids

@@ -177,9 +177,11 @@ def test_an_image_without_a_size_keeps_its_own_and_one_with_a_size_gets_it(
 ) -> None:
     encoded = cv2.imencode(".png", photo[:100, :70, ::-1])[1].tobytes()
     if encoding != "raw":
-        free = Renderer(make_spec(image={"encoding": encoding}, augment=[]), None)
+        free = Renderer(make_spec(image={"encoding": encoding}, copies=0, augment=[]), None)
         assert free.render(free.open(encoded, 0), "a", 0)[0].image.shape == (100, 70, 3)
-    sized = Renderer(make_spec(image={"size": [20, 30], "work_size": [50, 50], "encoding": encoding}, augment=[]), None)
+    sized = Renderer(
+        make_spec(image={"size": [20, 30], "work_size": [50, 50], "encoding": encoding}, copies=0, augment=[]), None
+    )
     opened = sized.open(encoded, 0)
     assert opened.image.shape == (50, 50, 3)
     assert sized.render(opened, "a", 0)[0].image.shape == (20, 30, 3)

@@ -91,9 +91,11 @@ def test_missing_short_and_stray_files_are_found(copied: Version) -> None:
 
 
 def test_what_is_no_version_is_refused_with_a_hint(published: Version, tmp_path: Path) -> None:
-    with pytest.raises(VersionError, match=r"is not a version: it has no augmill.json; the versions in it are 1\.0\.0"):
+    with pytest.raises(
+        VersionError, match=r"is not a version: it has no augmill\.json; the versions in it are 1\.0\.0"
+    ):
         Version(published.path.parent)
-    with pytest.raises(VersionError, match="is not a version: it has no augmill.json$"):
+    with pytest.raises(VersionError, match=r"is not a version: it has no augmill\.json$"):
         Version(tmp_path / "nowhere")
 
 

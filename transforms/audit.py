@@ -136,15 +136,14 @@ def stateful_draws(function: UserFunction, sample: Sample) -> list[str]:
     if function.takes_array:
         return []
     tf = tensorflow()
-    arguments = function.call_arguments(sample, {"seed": [0, 0]})
 
     @tf.function
     def traced(**tensors: Any) -> Any:
         return function.function(**tensors, **function.given)
 
     try:
-        graph = traced.get_concrete_function(**arguments).graph
-    except Exception:  # the user's code, under a tracer it was not written for
+        graph = traced.get_concrete_function(**function.call_arguments(sample, {"seed": [0, 0]})).graph
+    except Exception:  # the user's code under a tracer it was not written for, or without the label it asks for
         return []
     kinds = {node.op for node in graph.as_graph_def().node}
     kinds |= {node.op for inner in graph.as_graph_def().library.function for node in inner.node_def}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
@@ -89,7 +90,7 @@ def check_number(
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     too_low = is_number and low is not None and (value < low or (open_low and value == low))
     too_high = is_number and high is not None and value > high
-    if is_number and not too_low and not too_high and value == value:
+    if is_number and not too_low and not too_high and math.isfinite(value):
         return
     if low is not None and high is not None:
         rule = f"a number in {'(' if open_low else '['}{low:g}, {high:g}]"

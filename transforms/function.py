@@ -39,7 +39,7 @@ class UserFunction(Transform):
 
     def __post_init__(self) -> None:
         parameters = self._signature.parameters
-        if "image" not in parameters:
+        if "image" not in parameters or parameters["image"].kind is inspect.Parameter.POSITIONAL_ONLY:
             raise TransformError(
                 f"{self.target} must take the image by the name `image`, got parameters ({', '.join(parameters)})"
             )
@@ -54,11 +54,10 @@ class UserFunction(Transform):
             if argument in GIVEN:
                 raise TransformError(f"{self.target}: {argument} is given by augmill, leave it out of the spec")
             if argument not in own and not open_ended:
-                near = difflib.get_close_matches(argument, own, n=1)
-                guess = f"; did you mean {near[0]}?" if near else ""
-                raise TransformError(
-                    f"{self.target} has no argument {argument!r}{guess} It takes {', '.join(own) or 'none of its own'}"
-                )
+                near = difflib.get_close_matches(str(argument), own, n=1)
+                guess = f"did you mean {near[0]}? " if near else ""
+                takes = ", ".join(own) or "none of its own"
+                raise TransformError(f"{self.target} has no argument {argument!r}; {guess}It takes {takes}")
         missing = [n for n in own if n not in self.given and parameters[n].default is inspect.Parameter.empty]
         if missing:
             raise TransformError(f"{self.target} needs a value for {', '.join(missing)}: give it in the spec")

@@ -32,7 +32,7 @@ REFUSED = {
 }
 
 # Layers whose arithmetic is only right on pixels in [0, 1] (Keras 3.15: on [0, 255] it reaches -1701).
-ON_UNIT_RANGE = frozenset({"RandomSaturation"})
+ON_UNIT_RANGE = frozenset({"RandomSaturation", "RandomColorJitter"})
 
 _MOST_NUMBERS = 4  # a parameter with more numbers than this is a field or a mask: the seed alone stands for it
 
@@ -55,8 +55,8 @@ class KerasLayer(Transform):
     name: ClassVar[str] = "keras.layers"
 
     def __post_init__(self) -> None:
-        choices = layer_names()
-        if self.layer not in choices:
+        choices = tuple(name for name in layer_names() if name not in REFUSED)
+        if self.layer not in layer_names():
             near = difflib.get_close_matches(self.layer, choices, n=1)
             guess = f"did you mean {PREFIX}{near[0]}? " if near else ""
             raise TransformError(
@@ -73,13 +73,13 @@ class KerasLayer(Transform):
             if argument == "seed":
                 raise TransformError(f"{self.spec_name}: leave out seed; the spec's own seed rules every draw")
             if argument not in allowed:
-                near = difflib.get_close_matches(argument, allowed, n=1)
-                guess = f"; did you mean {near[0]}?" if near else ""
+                near = difflib.get_close_matches(str(argument), allowed, n=1)
+                guess = f"did you mean {near[0]}? " if near else ""
                 raise TransformError(
-                    f"{self.spec_name} has no argument {argument!r}{guess} It takes {_listed(allowed)}"
+                    f"{self.spec_name} has no argument {argument!r}; {guess}It takes {_listed(allowed)}"
                 )
         value_range = self.given.get("value_range")
-        if value_range is not None and list(value_range) != [0, 255]:
+        if "value_range" in self.given and value_range not in ([0, 255], (0, 255)):
             raise TransformError(
                 f"{self.spec_name}: value_range must be [0, 255], what images are here, got {value_range!r}"
             )
@@ -88,7 +88,7 @@ class KerasLayer(Transform):
     def _driver(self) -> _Driver:
         try:
             return _Driver(self.layer, dict(self.given))
-        except (TypeError, ValueError) as error:
+        except Exception as error:  # Keras refuses in many ways: ValueError, TypeError, NotImplementedError...
             raise TransformError(f"{self.spec_name}: {_first_line(error)}") from error
 
     @property
@@ -116,7 +116,8 @@ class _Driver:
         if layer in ON_UNIT_RANGE:
             given["value_range"] = (0, 1)
         self._generator = _stateless_generator_class()()
-        self._layer = getattr(keras.layers, layer)(**given)
+        # Keras's global settings (a user's keras.json, a mixed-precision policy) must have no say in the bytes.
+        self._layer = getattr(keras.layers, layer)(**given, data_format="channels_last", dtype="float32")
         for part in self._layer._flatten_layers():
             if hasattr(part, "generator"):
                 # Keras would track a plain assignment as a new sub-object of a layer that may be built.
@@ -197,9 +198,11 @@ def _small_numbers(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _small_numbers(item, f"{path}.{key}" if path else str(key))
+    elif isinstance(value, (list, tuple)):
+        yield from _small_numbers(dict(enumerate(value)), path)
     elif hasattr(value, "numpy") and int(np.prod(value.shape)) <= _MOST_NUMBERS:
         numbers = np.asarray(value).reshape(-1).tolist()
-        yield path, numbers[0] if len(numbers) == 1 else numbers
+        yield path or "drawn", numbers[0] if len(numbers) == 1 else numbers
 
 
 def _listed(names: Any) -> str:

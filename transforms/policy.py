@@ -49,8 +49,11 @@ class SomeOf:
 
     def __post_init__(self) -> None:
         if not 0 <= self.least <= self.most <= len(self.ops) or self.most == 0:
-            asked = f"{self.least}" if self.least == self.most else f"{self.least} to {self.most}"
-            raise TransformError(f"some_of: n must lie within 1 to the number of ops, {len(self.ops)}, got {asked}")
+            asked = f"{self.least}" if self.least == self.most else f"[{self.least}, {self.most}]"
+            raise TransformError(
+                f"some_of: n must be a number from 1 to {len(self.ops)}, the number of ops, or [least, most] up to it, "
+                f"got {asked}"
+            )
 
     def select(self, at: str, draws_at: DrawsAt) -> Iterator[Placed]:
         draws = draws_at(at)

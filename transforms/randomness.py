@@ -9,6 +9,7 @@ raw 64-bit words are used: NumPy promises those for ever, its distributions only
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from functools import cached_property
 from typing import TypeVar
@@ -56,7 +57,8 @@ class Draws:
 
     def uniform(self, low: float, high: float) -> float:
         """Draw a float64 from [low, high)."""
-        return low + (high - low) * ((self._word() >> 11) * _UNIT)
+        drawn = low + (high - low) * ((self._word() >> 11) * _UNIT)
+        return drawn if drawn < high or low == high else math.nextafter(high, low)  # where the sum rounds up to high
 
     def integer(self, low: int, high: int) -> int:
         """Draw an integer from low, ..., high - 1, all equally likely.

@@ -1,0 +1,243 @@
+"""Effects: counts that agree with NumPy and add up; and functions that do not keep to their seed, found out."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import random
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from augmill.transforms.audit import Effect, Effects, repeats_itself, stateful_draws
+from augmill.transforms.base import Sample
+from augmill.transforms.color import RandomBrightness, RandomHue
+from augmill.transforms.function import UserFunction
+from augmill.transforms.geometry import RandomCrop, RandomFlipLeftRight
+from augmill.transforms.keras_layer import KerasLayer
+from augmill.transforms.policy import OneOf, Policy
+from augmill.transforms.randomness import Draws
+
+POLICY = Policy(
+    (
+        RandomFlipLeftRight(),
+        OneOf((RandomHue(0.2), KerasLayer("RandomTranslation", {"height_factor": 0.2, "width_factor": 0.1}))),
+        RandomBrightness(0.3),
+        RandomCrop((30, 20, 3)),
+    )
+)
+_NUMBERS = itertools.count()  # a module is imported once by its name: each gets another
+
+
+@pytest.fixture(scope="module")
+def samples(photo: np.ndarray) -> list[Sample]:
+    """Forty windows of the photo, no two alike."""
+    return [Sample(photo[4 * i : 4 * i + 40, 3 * i : 3 * i + 32], i % 5) for i in range(40)]
+
+
+@pytest.fixture
+def function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], UserFunction]:
+    """Make an op of the source of a function `augment`."""
+
+    def function(source: str) -> UserFunction:
+        name = f"own_audit_{next(_NUMBERS)}"
+        start = "import random\nimport numpy as np\nimport tensorflow as tf\n"
+        (tmp_path / f"{name}.py").write_text(start + textwrap.dedent(source), encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path)
+        return UserFunction(f"{name}:augment")
+
+    return function
+
+
+Function = Callable[[str], UserFunction]
+
+
+def count(samples: list[Sample], first: int = 0) -> Effects:
+    effects = Effects(POLICY.leaves())
+    for i, sample in enumerate(samples, start=first):
+        POLICY.run(sample, seed=0, key=f"rose/{i}.jpg", copy=1, observe=effects.observe)
+    return effects
+
+
+def test_counts_agree_with_numpy(samples: list[Sample]) -> None:
+    seen: list[Any] = []
+    for i, sample in enumerate(samples):
+        POLICY.run(sample, seed=0, key=f"rose/{i}.jpg", copy=1, observe=lambda *call: seen.append(call))
+    effects = list(count(samples))
+    assert [(effect.at, effect.op) for effect in effects] == [(at, op.spec_name) for at, op in POLICY.leaves()]
+    for effect in effects[:-1]:
+        pairs = [(before.image, after.image) for at, _, _, before, after in seen if at == effect.at]
+        differences = [np.abs(before.astype(int) - after) for before, after in pairs]
+        assert effect.applied == len(pairs) > 0
+        assert effect.changed == sum(difference.any() for difference in differences)
+        assert effect.changed_fraction == effect.changed / len(pairs)
+        assert effect.difference == sum(difference.sum() for difference in differences)
+        assert effect.mean_change == pytest.approx(np.mean(differences), rel=1e-12)
+    assert 0 < effects[0].changed < effects[0].applied == 40
+    assert effects[1].applied + effects[2].applied == 40
+
+
+def test_an_op_that_changes_the_shape_changes_every_image(samples: list[Sample]) -> None:
+    crop = list(count(samples))[-1]
+    assert (crop.op, crop.applied, crop.changed, crop.compared) == ("tf.image.random_crop", 40, 40, 0)
+    assert crop.mean_change is None
+
+
+def test_a_change_of_the_label_is_a_change(photo: np.ndarray) -> None:
+    effect = Effect("relabel", "0")
+    effect.add({}, Sample(photo, 1), Sample(photo.copy(), 1))
+    assert (effect.changed, effect.mean_change) == (0, 0.0)
+    effect.add({}, Sample(photo, 1), Sample(photo.copy(), 2))
+    assert (effect.applied, effect.changed, effect.changed_fraction) == (2, 1, 0.5)
+
+
+def test_one_level_of_one_pixel_is_a_change(photo: np.ndarray) -> None:
+    touched = photo.copy()
+    touched[100, 50, 1] ^= 1
+    effect = Effect("touch", "0")
+    effect.add({}, Sample(photo), Sample(touched))
+    assert (effect.changed, effect.difference, effect.compared) == (1, 1, 224 * 224 * 3)
+
+
+def test_an_op_never_applied_has_changed_nothing() -> None:
+    effect = Effect("never", "0")
+    assert (effect.changed_fraction, effect.mean_change) == (0.0, None)
+
+
+def test_ranges_are_the_least_and_the_greatest_drawn(photo: np.ndarray) -> None:
+    effect = Effect("op", "0")
+    for params in (
+        {"delta": 0.25, "flip": True, "shift": [3.0, -1], "seed": [9, 9], "mode": "wrap"},
+        {"delta": -0.5, "flip": False, "shift": [1.0, 4], "seed": [-9, 1], "mode": "wrap"},
+        {"delta": 0.0, "flip": False, "shift": [2.0, 0], "seed": [0, 0], "zoom": [1.5]},
+    ):
+        effect.add(params, Sample(photo), Sample(photo))
+    assert effect.ranges == {
+        "delta": [-0.5, 0.25],
+        "flip": [0, 1],
+        "shift[0]": [1.0, 3.0],
+        "shift[1]": [-1, 4],
+        "zoom": [1.5, 1.5],
+    }
+
+
+def test_ranges_lie_within_what_the_op_may_draw(samples: list[Sample]) -> None:
+    _, hue, shift, brightness, crop = count(samples)
+    assert -0.3 <= brightness.ranges["delta"][0] < -0.2
+    assert 0.2 < brightness.ranges["delta"][1] < 0.3
+    assert set(hue.ranges) == {"delta"}
+    assert set(shift.ranges) == {"translations[0]", "translations[1]"}
+    assert crop.ranges == {"top": [0, 10], "left": [0, 12]}
+
+
+@pytest.mark.parametrize("cuts", [(20,), (1, 39), (7, 8, 30), (0, 40), tuple(range(1, 40))])
+def test_shares_of_the_work_add_up_to_the_whole(samples: list[Sample], cuts: tuple[int, ...]) -> None:
+    whole, merged = count(samples).rows(), Effects(POLICY.leaves())
+    bounds = [*itertools.pairwise((0, *cuts, 40))]
+    random.Random(len(cuts)).shuffle(bounds)
+    for start, end in bounds:
+        merged.merge_rows(json.loads(json.dumps(count(samples[start:end], start).rows())))
+    assert merged.rows() == whole
+
+
+@pytest.mark.parametrize(
+    ("body", "names"),
+    [
+        ("return tf.image.random_brightness(image, 0.2)", ["tf.random.uniform"]),
+        ("return image + tf.cast(tf.random.uniform((), 0, 9, tf.int32), tf.uint8)", ["tf.random.uniform"]),
+        (
+            "return tf.cond(tf.size(image) > 3, lambda: tf.image.random_hue(image, 0.2), lambda: image)",
+            ["tf.random.uniform"],
+        ),
+        ("return tf.map_fn(lambda row: tf.image.random_flip_left_right(row[None])[0], image)", ["tf.random.uniform"]),
+        (
+            "return tf.random.shuffle(image) + tf.cast(tf.random.normal(image.shape), tf.uint8)",
+            ["tf.random.normal", "tf.random.shuffle"],
+        ),
+        ("return tf.image.stateless_random_brightness(image, 0.2, seed)", []),
+        ("return tf.image.flip_left_right(image)", []),
+        ("return image.numpy()[::-1]", []),
+    ],
+)
+def test_tensorflows_stateful_draws_are_named(
+    function: Function, samples: list[Sample], body: str, names: list[str]
+) -> None:
+    assert stateful_draws(function(f"def augment(image, seed): {body}"), samples[0]) == names
+
+
+def test_stateful_draws_under_a_python_if_are_named(function: Function, samples: list[Sample]) -> None:
+    source = """
+    def augment(image):
+        if tf.reduce_max(image) > 3:
+            image = tf.image.random_contrast(image, 0.5, 1.5)
+        return image
+    """
+    assert stateful_draws(function(source), samples[0]) == ["tf.random.uniform"]
+
+
+def test_a_function_of_arrays_is_not_traced(function: Function, samples: list[Sample]) -> None:
+    op = function("def augment(image: np.ndarray): return tf.image.random_brightness(image, 0.2).numpy()")
+    assert stateful_draws(op, samples[0]) == []
+
+
+def test_a_function_of_the_label_is_traced_with_it(function: Function, samples: list[Sample]) -> None:
+    op = function("def augment(image, label): return tf.image.random_brightness(image, 0.2), label")
+    assert stateful_draws(op, samples[0]) == ["tf.random.uniform"]
+
+
+def test_a_function_of_the_label_can_be_judged_where_there_is_none(function: Function, samples: list[Sample]) -> None:
+    op = function("def augment(image, label): return image, label")
+    assert stateful_draws(op, Sample(samples[0].image)) == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return image + random.randrange(200)",
+        "return image + np.uint8(np.random.randint(200))",
+        "return image + np.uint8(np.random.default_rng().integers(200))",
+        "return tf.image.random_brightness(image, 0.4)",
+    ],
+)
+def test_a_function_that_draws_from_a_global_generator_does_not_repeat_itself(
+    function: Function, samples: list[Sample], body: str
+) -> None:
+    op = function(f"def augment(image): {body}")
+    assert not all(repeats_itself(op, sample, {}) for sample in samples[:5])
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def augment(image, seed): return tf.image.stateless_random_brightness(image, 0.4, seed)",
+        "def augment(image: np.ndarray, seed): return image + np.uint8(np.random.default_rng(abs(seed)).integers(200))",
+        "def augment(image, label): return 255 - image, label + tf.constant(1, tf.int64)",
+    ],
+)
+def test_a_function_that_keeps_to_its_seed_repeats_itself(
+    function: Function, samples: list[Sample], source: str
+) -> None:
+    op = function(source)
+    for i, sample in enumerate(samples[:5]):
+        params = op.draw(Draws(seed=0, key=f"rose/{i}.jpg", copy=1, at="0"), sample.image.shape)
+        assert repeats_itself(op, sample, params)
+
+
+def test_a_label_drawn_at_random_is_noticed(function: Function, samples: list[Sample]) -> None:
+    op = function("def augment(image, label): return image, random.randrange(10**6)")
+    assert not repeats_itself(op, samples[0], {})
+
+
+def test_pythons_and_numpys_generators_are_left_as_they_were(function: Function, samples: list[Sample]) -> None:
+    op = function("def augment(image): return image + np.uint8(random.randrange(99) + np.random.randint(99))")
+    broken = function("def augment(image): raise ValueError(random.random() + np.random.rand())")
+    before = random.getstate(), np.random.get_state(legacy=False)
+    repeats_itself(op, samples[0], {})
+    with pytest.raises(ValueError, match=r"\d"):
+        repeats_itself(broken, samples[0], {})
+    assert random.getstate() == before[0]
+    np.testing.assert_equal(np.random.get_state(legacy=False), before[1])

@@ -1,0 +1,103 @@
+"""Colours: the pixels of tf.image, and draws over the whole of the stated range."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import stats
+
+from augmill.transforms.base import Transform, TransformError
+from augmill.transforms.color import RandomBrightness, RandomContrast, RandomHue, RandomSaturation
+from augmill.transforms.randomness import Draws
+
+# The op, its parameter, the range it is drawn from, and the op of tf.image with the arguments it takes.
+OPS = [
+    (RandomBrightness(0.3), "delta", -0.3, 0.3, tf.image.stateless_random_brightness, (0.3,)),
+    (RandomContrast(0.4, 1.7), "factor", 0.4, 1.7, tf.image.stateless_random_contrast, (0.4, 1.7)),
+    (RandomSaturation(0.1, 2.5), "factor", 0.1, 2.5, tf.image.stateless_random_saturation, (0.1, 2.5)),
+    (RandomHue(0.2), "delta", -0.2, 0.2, tf.image.stateless_random_hue, (0.2,)),
+]
+each_op = pytest.mark.parametrize(("op", "parameter", "low", "high", "stateless", "arguments"), OPS)
+
+
+def levels(image: np.ndarray) -> np.ndarray:
+    return image.astype(int)
+
+
+@each_op
+def test_pixels_are_those_of_the_op_of_tensorflow(
+    photo: np.ndarray, op: Transform, parameter: str, low: float, high: float, stateless: Any, arguments: Any
+) -> None:
+    for seed in ([3, i] for i in range(5)):
+        drawn = float(tf.random.stateless_uniform([], seed, low, high))
+        image = op.apply(photo, {parameter: drawn})
+        assert image.dtype == np.uint8
+        assert np.array_equal(image, stateless(photo, *arguments, seed=seed).numpy())
+        assert not np.array_equal(image, photo)
+
+
+@each_op
+def test_draws_are_uniform_and_reach_both_ends(
+    photo: np.ndarray, op: Transform, parameter: str, low: float, high: float, stateless: Any, arguments: Any
+) -> None:
+    streams = (Draws(seed=0, key=f"rose/{i}.jpg", copy=1, at="0") for i in range(4000))
+    drawn = np.array([op.draw(draws, photo.shape)[parameter] for draws in streams])
+    assert low <= drawn.min() < low + 0.01 * (high - low)
+    assert high - 0.01 * (high - low) < drawn.max() < high
+    assert stats.kstest(drawn, "uniform", args=(low, high - low)).pvalue > 1e-3
+
+
+@pytest.mark.parametrize(("delta", "added"), [(0.2, 51), (-0.4, -102), (0.0, 0)])
+def test_brightness_adds_a_fraction_of_255_levels_and_saturates(photo: np.ndarray, delta: float, added: int) -> None:
+    image = RandomBrightness(0.5).apply(photo, {"delta": delta})
+    assert np.abs(levels(image) - np.clip(levels(photo) + added, 0, 255)).max() <= 1
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 1.4])
+def test_contrast_scales_the_distance_from_the_mean_of_each_channel(photo: np.ndarray, factor: float) -> None:
+    mean = photo.mean(axis=(0, 1))
+    image = RandomContrast(0.1, 2).apply(photo, {"factor": factor})
+    assert np.abs(levels(image) - np.clip((photo - mean) * factor + mean, 0, 255)).max() <= 1
+
+
+def test_no_saturation_is_the_brightest_channel_in_grey(photo: np.ndarray) -> None:
+    image = RandomSaturation(0, 2).apply(photo, {"factor": 0.0})
+    assert np.abs(levels(image) - levels(photo).max(axis=2, keepdims=True)).max() <= 1
+    assert np.array_equal(RandomSaturation(0, 2).apply(photo, {"factor": 1.0}), photo)
+
+
+def test_a_third_of_a_turn_of_hue_exchanges_the_channels(photo: np.ndarray) -> None:
+    image = RandomHue(0.5).apply(photo, {"delta": 1 / 3})
+    assert np.abs(levels(image) - levels(photo[..., [2, 0, 1]])).max() <= 1
+
+
+def test_a_delta_in_levels_is_told_that_it_is_a_fraction() -> None:
+    with pytest.raises(TransformError) as error:
+        RandomBrightness(32)
+    assert str(error.value) == (
+        "max_delta must be a number in (0, 1], got 32; it is a fraction of the full range: 0.2 is 51 levels of 255"
+    )
+
+
+@pytest.mark.parametrize("max_delta", [0, -0.1, 0.6, "0.1", None, True])
+def test_a_hue_is_at_most_half_a_turn(max_delta: Any) -> None:
+    with pytest.raises(TransformError) as error:
+        RandomHue(max_delta)
+    assert str(error.value) == f"max_delta must be a number in (0, 0.5], got {max_delta!r}; it is a fraction of a turn"
+
+
+@pytest.mark.parametrize("op", [RandomContrast, RandomSaturation])
+@pytest.mark.parametrize(
+    ("lower", "upper", "message"),
+    [
+        (-0.5, 1.5, "lower must be a number of at least 0, got -0.5"),
+        (1.5, 0.5, "lower must be less than upper, got lower 1.5, upper 0.5"),
+        (0.5, [1.5], r"upper must be a number of at least 0, got \[1.5\]"),
+    ],
+)
+def test_factors_are_a_range_of_positive_numbers(op: Any, lower: Any, upper: Any, message: str) -> None:
+    with pytest.raises(TransformError, match=f"^{message}$"):
+        op(lower, upper)
