@@ -165,7 +165,7 @@ def test_progress_is_live_on_a_terminal(write_spec: Callable[..., Path], tmp_pat
     """tqdm counts images, not blocks, with rate and time left, while a block is still running."""
     (tmp_path / "slow_ops.py").write_text(
         "import time\nimport numpy as np\n"
-        "def invert(image: np.ndarray):\n    time.sleep(0.05)\n    return 255 - image\n"
+        "def invert(image: np.ndarray):\n    time.sleep(0.02)\n    return 255 - image\n"
     )
     spec = write_spec(augment=["slow_ops:invert"], splits=None, block_examples=100)
     command = [sys.executable, "-m", "augmill.scripts.cli", "build", str(spec), "--workers", "1", "--output"]
