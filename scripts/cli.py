@@ -16,6 +16,7 @@ COMMANDS = {
     "build": "Build a version from a spec.",
     "plan": "Say what a build would make, need and take.",
     "check": "Prove on real samples that every op does its work.",
+    "preview": "Draw what a spec makes of a few images.",
     "versions": "List the published versions of a dataset.",
     "show": "Show what is in a version.",
     "verify": "Check every byte of a version.",

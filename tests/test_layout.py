@@ -30,7 +30,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"tfds_source", "plan"},
         {"listing", "workspace", "tfds_metadata"},
         {"materialize", "publish"},
-        {"check", "job"},
+        {"check", "job", "preview"},
         {"driver"},
         {"runner"},
         {"builder"},
@@ -38,7 +38,7 @@ FLOORS: dict[str, list[set[str]]] = {
     ],
     "scripts": [
         {"__init__", "table"},
-        {"build", "check", "plan", "show", "verify", "versions"},
+        {"build", "check", "plan", "preview", "show", "verify", "versions"},
         {"cli"},
     ],
 }
