@@ -86,21 +86,24 @@ def _folders(parent: Path) -> list[Path]:
 
 
 def _files(root: Path) -> Iterator[tuple[Path, int]]:
-    """Walk the files below `root` with their sizes, following links once and leaving hidden folders out."""
-    seen = set()
-    for folder, folders, names in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        if real in seen:  # a link back to a folder above: entered before
-            folders.clear()
-            continue
-        seen.add(real)
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    """Walk the files below `root` with their sizes, following links and leaving hidden folders out."""
+
+    def refuse(error: OSError) -> None:
+        raise SourceError(f"{error.filename} cannot be read: {error.strerror}; mend or remove it") from error
+
+    for folder, folders, names in os.walk(root, onerror=refuse, followlinks=True):
+        folders[:] = sorted(name for name in folders if not name.startswith(".") and not _leads_up(Path(folder, name)))
         for name in sorted(names):
             path = Path(folder, name)
             try:
                 yield path, path.stat().st_size
             except OSError as error:
-                raise SourceError(f"{path} cannot be read: {error.strerror}; mend or remove it") from error
+                refuse(error)
+
+
+def _leads_up(folder: Path) -> bool:
+    """Tell whether a folder is a link to one that holds it, which could be followed for ever."""
+    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
 
 
 def _some(names: list[str], most: int = 5) -> str:

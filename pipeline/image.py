@@ -7,6 +7,7 @@ import io
 import cv2
 import numpy as np
 
+_MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"RIFF", b"GIF8")
 _END_MARKERS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG": b"IEND"}
 _TAIL = 64  # bytes at the end to look at: some cameras pad after the end marker
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".gif"})
@@ -33,35 +34,47 @@ def decode_image(data: bytes) -> np.ndarray:
     """
     if not data:
         raise ImageError("the file is empty")
-    if not _is_whole(data):
-        return _decode_with_pillow(data)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-    if image is None:
-        return _decode_with_pillow(data)  # for a second opinion, and for the reason
-    return image
+    if not data.startswith(_MAGIC) or (data.startswith(b"RIFF") and data[8:12] != b"WEBP"):
+        raise ImageError(_what_else(data))
+    if data.startswith(b"GIF8") or not _is_whole(data):
+        return _decode_with_pillow(data)  # OpenCV gives a GIF's transparent pixels another colour
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
+    except cv2.error:  # a header that claims an impossible size
+        image = None
+    # Pillow has a second opinion, and a reason.
+    return image if image is not None else _decode_with_pillow(data)
+
+
+def _what_else(data: bytes) -> str:
+    """Say what bytes are that are none of the formats read here."""
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(data)) as opened:
+            return f"{opened.format} is not read here; use JPEG, PNG, BMP, WebP or GIF"
+    except Exception:  # Pillow raises many kinds for bad bytes
+        return "not an image: no JPEG, PNG, BMP, WebP or GIF begins like this"
 
 
 def _is_whole(data: bytes) -> bool:
     """Tell whether a JPEG or PNG has its end marker, so that OpenCV can be trusted with it.
 
-    OpenCV fills what a truncated JPEG lacks with grey and says nothing; Pillow refuses it.
+    OpenCV before release 5 fills what a truncated JPEG lacks with grey and says nothing; Pillow refuses it.
     """
     return all(end in data[-_TAIL:] for start, end in _END_MARKERS.items() if data.startswith(start))
 
 
 def _decode_with_pillow(data: bytes) -> np.ndarray:
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    from PIL import Image, ImageOps
 
     try:
         with Image.open(io.BytesIO(data)) as opened:
-            if opened.format not in ("JPEG", "MPO", "PNG", "BMP", "DIB", "WEBP", "GIF"):
-                raise ImageError(f"{opened.format} is not read here; use JPEG, PNG, BMP, WebP or GIF")
-            opened.seek(0)
-            return np.array(ImageOps.exif_transpose(opened).convert("RGB"))
-    except UnidentifiedImageError:
-        raise ImageError("not an image: no JPEG, PNG, BMP, WebP or GIF begins like this") from None
-    except ImageError:
-        raise
+            upright = ImageOps.exif_transpose(opened)
+            if upright.mode.startswith("I"):  # 16 bits, which `convert` would clip to 8, not scale
+                levels = (np.asarray(upright).astype(np.int64) >> 8).astype(np.uint8)
+                return np.repeat(levels[..., None], 3, axis=2)
+            return np.array(upright.convert("RGB"))
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error... for bad bytes
         raise ImageError(f"cannot be decoded: {error}") from error
 

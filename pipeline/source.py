@@ -110,7 +110,10 @@ def make_table(addresses: Iterable[Address], source: str) -> pa.Table:
     if twice:
         raise SourceError(f"{source}: keys must differ, but {twice[0]!r} is met again ({len(twice)} repeats in all)")
     columns: list[Any] = [list(column) for column in zip(*rows, strict=True)]
-    return pa.table(columns, schema=ADDRESS_SCHEMA)
+    try:
+        return pa.table(columns, schema=ADDRESS_SCHEMA)
+    except UnicodeEncodeError as error:
+        raise SourceError(f"{source}: {error.object!r} is no text in UTF-8; rename it") from error
 
 
 class Reader:

@@ -22,7 +22,7 @@ SPLIT_NAME = r"^[a-z][a-z0-9_]*$"
 SOURCE_KINDS = ("folder", "tfrecord", "tfds")
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
-Pixels = Annotated[int, Field(ge=1, le=65535)]  # JPEG holds no more
+Pixels = Annotated[int, Field(strict=True, ge=1, le=65500)]  # libjpeg takes no more
 Size = tuple[Pixels, Pixels]
 
 
@@ -91,7 +91,7 @@ class ImageSpec(_Model):
     work_size: Size | None = None
     fit: Literal["stretch", "crop", "pad"] = "stretch"
     encoding: Literal["jpeg", "png", "raw"] = "jpeg"
-    quality: Annotated[int, Field(ge=1, le=100)] = 95
+    quality: Annotated[int, Field(strict=True, ge=1, le=100)] = 95
 
     @model_validator(mode="after")
     def _sizes_agree(self) -> ImageSpec:
@@ -114,19 +114,19 @@ class Spec(_Model):
     name: Name
     version: Annotated[str, Field(pattern=r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$")]
     source: SourceSpec
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] = 0
     splits: dict[Annotated[str, Field(pattern=SPLIT_NAME)], Annotated[float, Field(ge=0, le=1)]] | None = None
     image: ImageSpec = ImageSpec()
-    copies: Annotated[int, Field(ge=0, le=10_000)] = 1
+    copies: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 1
     keep_original: bool = True
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)] = 0.001
-    block_examples: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    block_examples: Annotated[int, Field(strict=True, ge=1, le=100_000)] | None = None
     kernels: Literal["reference"] = "reference"
     augment: list[Any] = []
 
     _base: Path = PrivateAttr(default_factory=Path.cwd)
 
-    def __init__(self, **data: Any) -> None:
+    def __init__(self, /, **data: Any) -> None:
         problems: list[Problem] = []
         try:
             super().__init__(**data)
@@ -200,7 +200,7 @@ class Spec(_Model):
         return self.train_copies if split == "train" else range(1)
 
     def canonical(self) -> dict[str, Any]:
-        """The spec as JSON values with every default written out: two specs that mean the same are equal here."""
+        """The spec as JSON values, every default written out but those of Keras layers and of the user's functions."""
         return {**self.model_dump(mode="json"), "augment": self.policy.entries()}
 
     def digest(self) -> str:
@@ -215,6 +215,8 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
     seen: set[Any] = set()
     for key_node, _ in node.value:
+        if key_node.tag == "tag:yaml.org,2002:merge":  # <<: *anchor, whose keys may well be given again
+            continue
         key = loader.construct_object(key_node, deep=True)
         if not isinstance(key, (list, dict)) and key in seen:
             raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)

@@ -35,23 +35,28 @@ def list_tfds(source: SourceSpec, base: Path) -> Listing:
         raise SourceError(f"{source.tfds} is stored as {container}; augmill reads tfrecord and array_record")
     root = Path(builder.data_path)
     scan = RecordScan(features, key_by_content=True)
-    files = [(split, Path(path)) for split, info in sorted(builder.info.splits.items()) for path in info.filepaths]
-    for split, path in tqdm(files, desc="scanning", unit="file", leave=False, disable=None):
-        if container == "tfrecord":
-            scan.add_file(path, path.name, split)
-        else:
-            _scan_array_record(scan, path, split)
+    files = [
+        (split, Path(path), length)
+        for split, info in sorted(builder.info.splits.items())
+        for path, length in zip(info.filepaths, info.shard_lengths, strict=True)
+    ]
+    for split, path, length in tqdm(files, desc="scanning", unit="file", leave=False, disable=None):
+        found = scan.add_file(path, path.name, split) if container == "tfrecord" else _scan_array(scan, path, split)
+        if found != length:
+            raise SourceError(f"{path} holds {found} records, but its dataset says {length}; prepare the dataset again")
     classes = list(builder.info.features[features.label].names) if features.label else None
     return scan.listing(root, container, classes)
 
 
-def _scan_array_record(scan: RecordScan, path: Path, split: str) -> None:
+def _scan_array(scan: RecordScan, path: Path, split: str) -> int:
+    """Scan one ArrayRecord file; return its number of records."""
     from array_record.python.array_record_module import ArrayRecordReader
 
     try:
         reader = ArrayRecordReader(str(path))
         for number in range(reader.num_records()):
             scan.add_record(reader.read([number])[0], f"{path.name}#{number}", path.name, number, split)
+        return int(reader.num_records())
     except (RuntimeError, ValueError, IndexError) as error:
         raise SourceError(f"{path} cannot be read as ArrayRecord: {error}") from error
 
@@ -85,8 +90,8 @@ def _feature_names(builder: Any, given: FeatureNames | None) -> FeatureNames:
     import tensorflow_datasets as tfds
 
     features = builder.info.features
-    images = [name for name, feature in features.items() if isinstance(feature, tfds.features.Image)]
-    labels = [name for name, feature in features.items() if isinstance(feature, tfds.features.ClassLabel)]
+    images = [name for name, feature in sorted(features.items()) if isinstance(feature, tfds.features.Image)]
+    labels = [name for name, feature in sorted(features.items()) if isinstance(feature, tfds.features.ClassLabel)]
     keys = [name for name in KEY_FEATURES if name in features]
     if given is not None:
         wrong = [
@@ -94,7 +99,7 @@ def _feature_names(builder: Any, given: FeatureNames | None) -> FeatureNames:
             for role, name, choices in (
                 ("image", given.image, images),
                 ("label", given.label, labels),
-                ("key", given.key, list(features)),
+                ("key", given.key, sorted(features)),
             )
             if name is not None and name not in choices
         ]

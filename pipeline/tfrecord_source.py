@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,8 @@ from augmill.pipeline.example import decode_example
 from augmill.pipeline.shard import RecordError, scan_records
 from augmill.pipeline.source import NO_LABEL, Address, BadExample, Listing, make_table
 from augmill.pipeline.spec import FeatureNames, SourceSpec
+
+_MOST_CLASSES = 1_000_000  # without names for them
 
 
 def list_tfrecord(source: SourceSpec, base: Path) -> Listing:
@@ -31,7 +34,7 @@ def list_tfrecord(source: SourceSpec, base: Path) -> Listing:
     features = source.features
     assert features is not None, "the spec demands it"
     files = _files_by_split(source.tfrecord, base)
-    root = Path(os.path.commonpath([path.parent for _, path in files]))
+    root = _root(source.tfrecord, base)
     scan = RecordScan(features)
     for split, path in tqdm(files, desc="scanning", unit="file", leave=False, disable=None):
         scan.add_file(path, path.relative_to(root).as_posix(), split)
@@ -51,11 +54,14 @@ class RecordScan:
         self._found: list[tuple[str, str, int, int, Any, str | None]] = []  # an address with its label as stored
         self._bad: list[BadExample] = []
 
-    def add_file(self, path: Path, uri: str, split: str | None) -> None:
-        """Scan one TFRecord file."""
+    def add_file(self, path: Path, uri: str, split: str | None) -> int:
+        """Scan one TFRecord file; return its number of records."""
+        number = 0
         try:
-            for number, (offset, payload) in enumerate(scan_records(path)):
+            for offset, payload in scan_records(path):
                 self.add_record(payload, f"{uri}#{number}", uri, offset, split)
+                number += 1
+            return number
         except RecordError as error:
             raise SourceError(str(error)) from error
         except OSError as error:
@@ -71,14 +77,12 @@ class RecordScan:
             return
         key = _text(_one(example, names.key)) if names.key else self._default_key(default_key, example)
         label = _one(example, names.label) if names.label else None
-        missing = [
-            name
-            for name, found in ((names.image, example.get(names.image)), (names.label, label), (names.key, key))
-            if name is not None and found in (None, [])
-        ]
+        wanted = [name for name in (names.image, names.label, names.key) if name is not None]
+        missing = [name for name in wanted if len(example.get(name, [])) != 1]
         if missing:
-            has = ", ".join(sorted(example)) or "none"
-            reason = f"the record has no feature {' or '.join(map(repr, missing))}; its features are {has}"
+            has = ", ".join(f"{name} ({len(values)})" for name, values in sorted(example.items())) or "none"
+            needed = " and ".join(map(repr, missing))
+            reason = f"the record needs one value of {needed}; its features, with their number of values, are {has}"
             self._bad.append(BadExample(key or default_key, uri, split, reason))
         else:
             self._found.append((key or default_key, uri, offset, len(payload), label, split))
@@ -93,9 +97,6 @@ class RecordScan:
 
     def listing(self, root: Path, container: str, classes: list[str] | None) -> Listing:
         """Close the scan."""
-        if not self._found:
-            reason = f"; the first of {len(self._bad)} bad ones: {self._bad[0].reason}" if self._bad else ""
-            raise SourceError(f"{root} holds no usable record{reason}")
         labels = [found[4] for found in self._found]
         names, numbers = _number_labels(labels, classes) if self._features.label else (None, [NO_LABEL] * len(labels))
         addresses = [
@@ -107,6 +108,9 @@ class RecordScan:
             if number is None:
                 reason = f"label {found[4]!r} is none of the {len(names or [])} classes"
                 self._bad.append(BadExample(found[0], found[1], found[5], reason))
+        if not addresses:
+            reason = f"; the first of {len(self._bad)} bad ones: {self._bad[0].reason}" if self._bad else ""
+            raise SourceError(f"{root} holds no usable record{reason}")
         return Listing(root, container, self._features.image, make_table(addresses, str(root)), names, self._bad)
 
 
@@ -120,7 +124,10 @@ def _number_labels(labels: list[Any], classes: list[str] | None) -> tuple[list[s
     if not all(isinstance(label, int) for label in labels):
         kinds = ", ".join(sorted({type(label).__name__ for label in labels}))
         raise SourceError(f"labels must all be whole numbers or all be names, got {kinds}")
-    names = classes if classes is not None else [str(number) for number in range(max([*labels, 0]) + 1)]
+    highest = max([*labels, 0])
+    if classes is None and highest > _MOST_CLASSES:
+        raise SourceError(f"label {highest} is too high to count classes by; name the classes with source.classes")
+    names = classes if classes is not None else [str(number) for number in range(highest + 1)]
     return names, [label if 0 <= label < len(names) else None for label in labels]
 
 
@@ -135,6 +142,15 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
+def _root(patterns: Any, base: Path) -> Path:
+    """The folder that keys start from. It follows from the globs alone: a new file renames no other's records."""
+    by_split = patterns.values() if isinstance(patterns, dict) else [patterns]
+    globs = [pattern for given in by_split for pattern in ([given] if isinstance(given, str) else given)]
+    fixed = [re.split(r"[*?\[]", pattern, maxsplit=1)[0] for pattern in globs]
+    # What stands before the first wild card may end in the middle of a name: the folder is what it stands in.
+    return Path(os.path.commonpath([os.path.normpath((base / f"{part}x").parent) for part in fixed]))
+
+
 def _files_by_split(patterns: Any, base: Path) -> list[tuple[str | None, Path]]:
     by_split = patterns if isinstance(patterns, dict) else {None: patterns}
     files = [(split, path) for split, given in by_split.items() for path in _expand(given, base)]
@@ -147,7 +163,7 @@ def _files_by_split(patterns: Any, base: Path) -> list[tuple[str | None, Path]]:
 def _expand(patterns: str | list[str], base: Path) -> Iterator[Path]:
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         # Path.glob takes no absolute pattern, which `base / pattern` is where the spec's is.
-        matches = glob.glob(str(base / pattern), recursive=True)  # noqa: PTH207
+        matches = glob.glob(os.path.normpath(base / pattern), recursive=True)  # noqa: PTH207
         found = sorted(path for path in matches if Path(path).is_file())
         if not found:
             raise SourceError(f"no file matches source.tfrecord {str(base / pattern)!r}")

@@ -60,7 +60,8 @@ class Workspace:
             differs = names
         self._counted.clear()
         if self.path.exists():
-            # The lock lives in here and is held by us: empty the folder, keep the lock.
+            # First what says that there is work to take up; the lock, which is held by us, stays.
+            (self.path / "build.json").unlink(missing_ok=True)
             for child in self.path.iterdir():
                 if child != self._lock_path:
                     _remove(child)

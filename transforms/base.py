@@ -61,7 +61,9 @@ class Transform:
 
     def arguments(self) -> dict[str, Any]:
         """The arguments as they stand in a spec, defaults included."""
-        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        given = {field: getattr(self, field.name) for field in fields(self)}
+        # 1 and 1.0 are one argument, and have one spec.
+        return {field.name: float(value) if field.type == "float" else _plain(value) for field, value in given.items()}
 
     def __repr__(self) -> str:
         given = ", ".join(f"{name}={value!r}" for name, value in self.arguments().items())
