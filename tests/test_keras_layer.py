@@ -48,7 +48,8 @@ RANDOM: dict[str, dict[str, Any]] = {
     "RandomZoom": {"height_factor": 0.3},
     "Solarization": {"addition_factor": 0.2, "threshold_factor": 0.5},
 }
-ARGUMENTS = {**FIXED, **RANDOM}
+# Older releases of Keras, which Python 3.10 gets, have fewer layers.
+ARGUMENTS = {layer: arguments for layer, arguments in {**FIXED, **RANDOM}.items() if layer in layer_names()}
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def draws(i: int, *, at: str = "0") -> Draws:
 
 
 def test_every_layer_of_keras_is_tried_here_or_refused() -> None:
-    assert set(ARGUMENTS) | set(REFUSED) == set(layer_names())
+    assert {*ARGUMENTS, *REFUSED} == set(layer_names())
 
 
 @pytest.mark.parametrize("layer", ARGUMENTS)
