@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
-import inspect
 import os
 import platform
 import shutil
@@ -16,17 +16,16 @@ from typing import Any
 from tqdm import tqdm
 
 from augmill.pipeline.check import CheckReport, run_check
-from augmill.pipeline.errors import BuildError, CheckError, VersionError
+from augmill.pipeline.errors import BuildError, CheckError, SourceError, VersionError
+from augmill.pipeline.lineage import library_versions, user_code
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.plan import Plan, make_plan
-from augmill.pipeline.publish import library_versions, publish
+from augmill.pipeline.publish import failures_text, publish
 from augmill.pipeline.runner import check_beam_options, run_local
-from augmill.pipeline.shard import file_sha256
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.units import size_text
 from augmill.pipeline.version import MANIFEST, Version, list_versions, version_key
 from augmill.pipeline.workspace import Workspace
-from augmill.transforms.function import UserFunction
 
 Say = Callable[[str], None]
 WORKER_START_SECONDS = 8.0  # a fresh Python with TensorFlow in it
@@ -76,7 +75,6 @@ def build(
     if standing is not None:
         return standing
     _check_writable(target)
-    workers = workers or os.cpu_count() or 1
     check_beam_options(beam_options)
     started, clock = datetime.datetime.now(datetime.timezone.utc), time.monotonic()
     listing = list_source(spec)
@@ -86,19 +84,29 @@ def build(
     if listing.ignored:
         say(listing.ignored_text())
     say(f"{plan.examples:,} examples in {plan.blocks} blocks, {sum(plan.records(spec).values()):,} records to write")
+    if len(plan.bad) > spec.max_bad_fraction * (plan.examples + len(plan.bad)):
+        bad = [example._asdict() for example in plan.bad]
+        raise BuildError(failures_text(spec, bad, plan.examples + len(bad)))
     report = run_check(spec, plan)
     if report.problems:
         raise CheckError(problems_text(report))
-    _check_room(estimate(spec, plan, report, workers, target))
-
-    libraries, code = library_versions(), _user_code(spec)
+    if report.unreadable:
+        key, reason = report.unreadable[0]
+        sampled = report.samples + len(report.unreadable)
+        say(f"{len(report.unreadable)} of the {sampled} images sampled cannot be read; the first, {key}: {reason}")
+    workers = min(workers or default_workers(), plan.blocks)
+    cost = estimate(spec, plan, report, workers, target)
+    libraries, code = library_versions(), user_code(spec)
+    lineage = {"libraries": libraries, "code": code, "files": listing.files_digest()}
     workspace = Workspace.beside(target)
+    _check_room(cost, workspace.bytes_done(plan.blocks))
     with workspace.lock():
         standing = _standing(spec, target, say)  # another build may have published meanwhile
         if standing is not None:
+            workspace.remove()
             return standing
         try:
-            done = _begin(spec, plan, workspace, {"libraries": libraries, "code": code}, say)
+            done = _begin(spec, plan, workspace, lineage, say)
             _run(spec, plan, workspace, workers, beam_options)
             facts = {
                 "started": started.isoformat(timespec="seconds"),
@@ -148,8 +156,11 @@ def _standing(spec: Spec, target: Path, say: Say) -> Version | None:
             raise VersionError(f"{target} is in the way: it is no version, it has no {MANIFEST}; move it")
         return None
     version = Version(target)
+    Workspace.beside(target).remove_if_idle()
     if version.manifest.spec_digest == spec.digest():
         say(f"{spec.name} {spec.version} is already built from this spec ({version.records:,} records); nothing to do")
+        for change in _changes_since(version, spec):
+            say(f"note: {change} since; set another version in the spec to build with what is there now")
         return version
     differing = differences(version.manifest.spec, spec.canonical())
     raise VersionError(
@@ -157,6 +168,28 @@ def _standing(spec: Spec, target: Path, say: Say) -> Version | None:
         + "\n".join(f"  {line}" for line in differing)
         + f"\nSet version: {next_version(target.parent)} in the spec to build this one beside it"
     )
+
+
+def _changes_since(version: Version, spec: Spec) -> list[str]:
+    """What has changed, besides the spec, since a version was built; record files are not read again for it."""
+    code, libraries = user_code(spec), library_versions()
+    changed = [f"module {name} changed" for name in code if version.manifest.code.get(name) != code[name]]
+    for name, number in libraries.items():
+        before = version.manifest.libraries.get(name, number)
+        if before != number:
+            changed.append(f"{name} went from {before} to {number}")
+    if spec.source.folder is not None:
+        with contextlib.suppress(SourceError):
+            listing = list_source(spec)
+            if listing.digest() != version.manifest.source["listing_sha256"]:
+                then, now = version.manifest.source["examples"], listing.addresses.num_rows
+                changed.append(f"the source changed ({then:,} examples then, {now:,} now)")
+    return changed
+
+
+def default_workers() -> int:
+    """A worker for each core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
@@ -193,10 +226,11 @@ def estimate(spec: Spec, plan: Plan, report: CheckReport, workers: int, target: 
     )
 
 
-def _check_room(cost: Estimate) -> None:
-    if cost.bytes > cost.free:
+def _check_room(cost: Estimate, done: int) -> None:
+    needed = cost.bytes - done
+    if needed > cost.free:
         raise BuildError(
-            f"the version needs about {size_text(cost.bytes)} and {size_text(cost.free)} are free; make room, choose "
+            f"the version needs about {size_text(needed)} more and {size_text(cost.free)} are free; make room, choose "
             "another --output, or write less (fewer copies, a smaller image.size, encoding jpeg)"
         )
 
@@ -211,14 +245,7 @@ def _check_writable(target: Path) -> None:
 
 
 def _existing(path: Path) -> Path:
-    return next(parent for parent in [path, *path.parents] if parent.exists())
-
-
-def _user_code(spec: Spec) -> dict[str, str]:
-    """Digests of the files that the user's functions stand in."""
-    functions = [op.function for _, op in spec.policy.leaves() if isinstance(op, UserFunction)]
-    files = {function.__module__: inspect.getsourcefile(function) for function in functions}
-    return {module: file_sha256(Path(file)) for module, file in sorted(files.items()) if file}
+    return next(parent for parent in [path, *path.parents] if os.path.lexists(parent))
 
 
 def problems_text(report: CheckReport) -> str:

@@ -86,6 +86,7 @@ def _run_policy(spec: Spec, plan: Plan, samples: int, report: CheckReport) -> li
             sizes.append(len(renderer.record(rendered, row["key"], copy, steps)))
         except (TransformError, ValueError) as error:
             _note(report, f"{error} (image {row['key']})")
+        renderer.count(written=True)  # what an op did before another one failed is known of it all the same
         copying.append(time.perf_counter() - start)
     report.samples = len(opened)
     report.open_seconds, report.copy_seconds, report.record_bytes = _median(opening), _median(copying), _mean(sizes)

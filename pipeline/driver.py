@@ -1,4 +1,4 @@
-"""The process that runs the Beam job: `python -m augmill.pipeline.driver WORKSPACE PIPE [BEAM OPTIONS]`.
+"""The process that runs the Beam job: `main([WORKSPACE, PIPE, *BEAM OPTIONS])`.
 
 It is a process of its own, in a process group of its own, so that whoever started it can end the job for certain:
 Beam's local runner waits for ever for a worker that has died, and its threads outlive an exception. What the reader is
@@ -11,9 +11,11 @@ import contextlib
 import functools
 import logging
 import os
+import re
 import signal
 import sys
 import threading
+from pathlib import Path
 from typing import NoReturn
 
 WORKER_DIED = 70  # exit codes
@@ -27,6 +29,19 @@ def main(arguments: list[str]) -> NoReturn:
     threading.Thread(target=_end_with_parent, daemon=True).start()
     threading.excepthook = functools.partial(_end_with_worker, pipe)
 
+    try:
+        _run(workspace_path, beam_options)
+    except Exception as error:
+        _exit(JOB_FAILED, pipe, _reason(error), error)
+    _exit(0, pipe)
+
+
+def _run(workspace_path: str, beam_options: list[str]) -> None:
+    if sys.version_info < (3, 11):  # workers know no PYTHONSAFEPATH, and import from the current folder first
+        empty = Path(workspace_path, "cwd")
+        empty.mkdir(exist_ok=True)
+        os.chdir(empty)
+
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
@@ -35,21 +50,17 @@ def main(arguments: list[str]) -> NoReturn:
 
     logging.basicConfig(level=logging.WARNING)
     workspace = Workspace(workspace_path)
-    blocks = range(workspace.plan().blocks)
-    pending = [block for block in blocks if workspace.row(block) is None]
-    try:
-        with beam.Pipeline(options=PipelineOptions(beam_options)) as pipeline:
-            build_graph(pipeline, workspace_path, pending)
-    except Exception as error:
-        _exit(JOB_FAILED, pipe, _reason(error), error)
-    _exit(0, pipe)
+    pending = [block for block in range(workspace.plan().blocks) if workspace.row(block) is None]
+    with beam.Pipeline(options=PipelineOptions(beam_options)) as pipeline:
+        build_graph(pipeline, workspace_path, pending)
 
 
 def _reason(error: Exception) -> str:
     """The part of a runner's error that was meant for the reader: the last BlockError in it, else its last line."""
     lines = f"{type(error).__name__}: {str(error).strip()}".splitlines()
     meant = [line.partition("BlockError: ")[2] for line in lines if "BlockError: " in line]
-    return (meant or lines)[-1].split(" [while running", 1)[0]
+    named = [line for line in lines if re.match(r"[\w.]*(Error|Exception|Interrupt)\b", line)]
+    return (meant or named or lines)[-1].split(" [while running", 1)[0]
 
 
 def _end_with_parent() -> None:
@@ -75,7 +86,3 @@ def _exit(code: int, pipe: int, message: str = "", error: BaseException | None =
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

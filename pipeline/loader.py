@@ -9,10 +9,11 @@ from typing import Any, Literal
 import numpy as np
 
 from augmill.pipeline.errors import VersionError
-from augmill.pipeline.order import WINDOW, Order, make_order
+from augmill.pipeline.order import CHUNK, WINDOW, Order, make_order
 from augmill.pipeline.shard import read_index
 from augmill.pipeline.version import Shard, Version
 
+_WINDOW_BYTES = 128 << 20
 _READERS = 4  # chunks read ahead at once; fixed, so that no machine's core count has a say
 
 Output = Literal["uint8"] | tuple[float, float]
@@ -64,7 +65,7 @@ def load(
     import tensorflow as tf
 
     version = path if isinstance(path, Version) else Version(path)
-    _check_arguments(batch_size, rank, world_size, drop_remainder, output)
+    _check_arguments(batch_size, rank, world_size, drop_remainder, output, size)
     shards = _shards(version, split, copies)
     if as_supervised and version.manifest.classes is None:
         raise VersionError(f"{version.path} has no labels: as_supervised=True needs them")
@@ -77,16 +78,30 @@ def load(
         rank=rank,
         world_size=world_size,
         drop_remainder=world_size > 1 if drop_remainder is None else drop_remainder,
+        window=_window(shards),
     )
+    if order.steps == 0:
+        records = sum(shard.records for shard in shards)
+        raise ValueError(f"{records} records do not fill one batch of {batch_size} on each of {world_size} ranks")
     decode = _decoder(version, output, size, as_supervised)
     records = _records(tf, version, shards, order)
     batches = records.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
     return batches.apply(tf.data.experimental.assert_cardinality(order.steps)).prefetch(tf.data.AUTOTUNE)
 
 
-def _check_arguments(batch_size: int, rank: int, world_size: int, drop_remainder: bool | None, output: Output) -> None:
-    if batch_size < 1:
-        raise ValueError(f"batch_size must be at least 1, got {batch_size}")
+def _check_arguments(
+    batch_size: int,
+    rank: int,
+    world_size: int,
+    drop_remainder: bool | None,
+    output: Output,
+    size: tuple[int, int] | None,
+) -> None:
+    if type(batch_size) is not int or batch_size < 1:
+        raise ValueError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
+    pixels = isinstance(size, (tuple, list)) and len(size) == 2 and all(type(n) is int and n > 0 for n in size)
+    if size is not None and not pixels:
+        raise ValueError(f"size must be (height, width) in whole pixels, got {size!r}")
     if not 0 <= rank < world_size:
         raise ValueError(f"rank must lie in 0 to world_size - 1, got rank {rank}, world_size {world_size}")
     if drop_remainder is False and world_size > 1:
@@ -104,10 +119,15 @@ def _shards(version: Version, split: str, copies: int | list[int] | None) -> lis
     wanted = there if copies is None else [copies] if isinstance(copies, int) else list(copies)
     missing = [copy for copy in wanted if copy not in there]
     if missing or not wanted:
-        raise VersionError(
-            f"split {split} has no copy {', '.join(map(str, missing))}; it has {there[0]} to {there[-1]}"
-        )
+        asked = ", ".join(map(str, missing)) or "in an empty list"
+        raise VersionError(f"split {split} has no copy {asked}; it has {there[0]} to {there[-1]}")
     return [shard for shard in splits[split].shards if shard.copy_number in wanted]
+
+
+def _window(shards: list[Shard]) -> int:
+    """Chunks to mix at once: as many as hold _WINDOW_BYTES, by the version's mean record, so that memory is bounded."""
+    mean = sum(shard.bytes for shard in shards) / max(1, sum(shard.records for shard in shards))
+    return int(min(WINDOW, max(1, _WINDOW_BYTES / (CHUNK * max(mean, 1)))))
 
 
 def _records(tf: Any, version: Version, shards: list[Shard], order: Order) -> Any:
@@ -126,7 +146,7 @@ def _records(tf: Any, version: Version, shards: list[Shard], order: Order) -> An
 
     chunks = tf.data.Dataset.from_tensor_slices((order.shard, offsets, order.count))
     read = chunks.map(read_chunk, num_parallel_calls=_READERS, deterministic=True)
-    windows = read.ragged_batch(WINDOW).map(lambda ragged: ragged.flat_values)
+    windows = read.ragged_batch(order.window).map(lambda ragged: ragged.flat_values)
     picks = tf.data.Dataset.from_tensor_slices(
         tf.RaggedTensor.from_row_lengths(np.concatenate(order.picks), [len(pick) for pick in order.picks])
     )

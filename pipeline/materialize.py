@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import resource
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -15,17 +16,18 @@ import numpy as np
 
 from augmill.pipeline.example import AUGMENTATION, COPY, IMAGE, KEY, LABEL, encode_example
 from augmill.pipeline.image import decode_image, encode_image, fit_image
-from augmill.pipeline.plan import Plan, read_block
+from augmill.pipeline.plan import BlockReader, Plan
 from augmill.pipeline.shard import RecordError, ShardWriter
 from augmill.pipeline.source import NO_LABEL, Reader
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.workspace import Workspace
-from augmill.transforms.audit import Effects
+from augmill.transforms.audit import Effect, Effects
 from augmill.transforms.backend import claim_one_core
-from augmill.transforms.base import Sample, TransformError
+from augmill.transforms.base import Params, Sample, Transform, TransformError
 from augmill.transforms.policy import Step
 
 _PROGRESS_SECONDS = 0.5
+_FILES_BESIDES = 64  # open files that a worker has beside a block's shards
 
 
 class BlockError(Exception):
@@ -39,6 +41,7 @@ class Renderer:
         self._spec = spec
         self._classes = classes
         self.effects = effects if effects is not None else Effects(spec.policy.leaves())
+        self._pending: list[Effect] = []
 
     def open(self, encoded: bytes, label: int) -> Sample:
         """Decode an image and bring it to the size at which the ops work."""
@@ -57,7 +60,7 @@ class Renderer:
         sample, steps = opened, list[Step]()
         if copy > 0:
             sample, steps = self._spec.policy.run(
-                opened, seed=self._spec.seed, key=key, copy=copy, observe=self.effects.observe
+                opened, seed=self._spec.seed, key=key, copy=copy, observe=self._observe
             )
         if sample.label is not None and self._classes is not None and not 0 <= sample.label < len(self._classes):
             raise TransformError(
@@ -66,6 +69,17 @@ class Renderer:
         if self._spec.image.size is not None:
             sample = Sample(fit_image(sample.image, self._spec.image.size, self._spec.image.fit), sample.label)
         return sample, steps
+
+    def _observe(self, at: str, op: Transform, params: Params, before: Sample, after: Sample) -> None:
+        effect = Effect(op.spec_name, at)
+        effect.add(params, before, after)
+        self._pending.append(effect)
+
+    def count(self, *, written: bool) -> None:
+        """Count the effects since the last call, or forget them where their example failed and was not written."""
+        if written:
+            self.effects.merge(self._pending)
+        self._pending.clear()
 
     def record(self, sample: Sample, key: str, copy: int, steps: list[Step]) -> bytes:
         """Encode one copy as a record."""
@@ -91,6 +105,15 @@ def steps_from_json(text: str) -> list[Step]:
     return [Step(**step) for step in json.loads(text)]
 
 
+def _allow_open_files(wanted: int) -> None:
+    """Raise this process's limit of open files where it is too low for a shard a copy."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(
+            resource.RLIMIT_NOFILE, (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard), hard)
+        )
+
+
 class Materializer:
     """Writes blocks; made once in each worker."""
 
@@ -100,6 +123,8 @@ class Materializer:
         self._workspace = workspace
         self._spec = workspace.spec()
         self._plan: Plan = workspace.plan()
+        self._blocks = BlockReader(workspace.plan_path)
+        _allow_open_files(len(self._spec.train_copies) + _FILES_BESIDES)
         self._reader = Reader(Path(self._plan.root), self._plan.container, self._plan.image_feature)
 
     def __call__(self, block: int) -> dict[str, Any]:
@@ -132,13 +157,15 @@ class Materializer:
                 )
                 for copy in copies
             ]
-            for example in read_block(self._workspace.plan_path, block):
+            for example in self._blocks.read(block):
                 try:
                     records = list(self._records(renderer, example, copies, source))
                 except (OSError, RecordError, TransformError, ValueError) as error:
                     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
                     failures.append({"key": example["key"], "uri": example["uri"], "split": split, "reason": reason})
+                    renderer.count(written=False)
                     continue
+                renderer.count(written=True)
                 for writer, record in zip(writers, records, strict=True):
                     writer.write(record)
                 written += len(records)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 CHUNK = 16  # neighbouring records read together
-WINDOW = 256  # chunks whose records are mixed: 4,096 records
+WINDOW = 256  # chunks whose records are mixed: 4,096 records, or fewer where records are large
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class Order:
     Attributes:
       shard, first, count: int64 arrays, a chunk an element, in reading order: its shard, its first record, its length.
       picks: for each window of chunks, which of its records this rank takes, in order.
+      window: chunks a window.
       steps: batches that `picks` make.
     """
 
@@ -30,12 +31,13 @@ class Order:
     first: np.ndarray
     count: np.ndarray
     picks: list[np.ndarray]
+    window: int
     steps: int
 
     def records(self) -> Iterator[tuple[int, int]]:
         """The (shard, record number) of every record, in the order in which the rank meets them."""
-        for window, picks in enumerate(self.picks):
-            chunks = slice(window * WINDOW, (window + 1) * WINDOW)
+        for i, picks in enumerate(self.picks):
+            chunks = slice(i * self.window, (i + 1) * self.window)
             shards = np.repeat(self.shard[chunks], self.count[chunks])
             numbers = np.concatenate(
                 [f + np.arange(n) for f, n in zip(self.first[chunks], self.count[chunks], strict=True)]
@@ -53,6 +55,7 @@ def make_order(
     rank: int = 0,
     world_size: int = 1,
     drop_remainder: bool = False,
+    window: int = WINDOW,
 ) -> Order:
     """Decide the order of one epoch.
 
@@ -63,6 +66,7 @@ def make_order(
       records: the length of each shard.
       batch_size: records a batch of one rank.
       drop_remainder: leave out the records that do not fill the last global batch.
+      window: chunks whose records are mixed with each other.
     """
     shard, first, count = _chunks(records)
     generator = np.random.Philox(key=_key(seed, epoch))
@@ -73,14 +77,14 @@ def make_order(
     kept = total - total % (batch_size * world_size) if drop_remainder else total
     picks = []
     start = 0
-    for window in range(0, len(count), WINDOW):
-        size = int(count[window : window + WINDOW].sum())
+    for first_chunk in range(0, len(count), window):
+        size = int(count[first_chunk : first_chunk + window].sum())
         mixed = _permutation(generator, size) if shuffle else np.arange(size)
         place = start + np.arange(size)  # in the epoch of all ranks
         mine = (place // batch_size % world_size == rank) & (place < kept)
         picks.append(mixed[mine])
         start += size
-    return Order(shard, first, count, picks, -(-sum(map(len, picks)) // batch_size))
+    return Order(shard, first, count, picks, window, -(-sum(map(len, picks)) // batch_size))
 
 
 def _chunks(records: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

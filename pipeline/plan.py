@@ -110,7 +110,7 @@ class Plan:
 
     @classmethod
     def read(cls, path: Path) -> Plan:
-        """Read a plan's head; its rows are read a block at a time by `read_block`."""
+        """Read a plan's head; its rows are read a block at a time by `BlockReader`."""
         schema = pq.read_schema(path)
         head = json.loads(schema.metadata[b"augmill"])
         head["splits"] = {name: SplitPlan(*split) for name, split in head["splits"].items()}
@@ -118,11 +118,16 @@ class Plan:
         return cls(table=schema.empty_table(), **head)
 
 
-def read_block(path: Path, block: int) -> list[dict[str, Any]]:
-    """Read the rows of one block from a plan on disk, in place order."""
-    with pq.ParquetFile(path) as file:
-        rows: list[dict[str, Any]] = file.read_row_group(block).to_pylist()
-    return rows
+class BlockReader:
+    """Reads blocks of a plan on disk; the file's footer, which grows with the blocks, is read once."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = pq.ParquetFile(path)
+
+    def read(self, block: int) -> list[dict[str, Any]]:
+        """The rows of one block, in place order."""
+        rows: list[dict[str, Any]] = self._file.read_row_group(block).to_pylist()
+        return rows
 
 
 def make_plan(spec: Spec, listing: Listing) -> Plan:

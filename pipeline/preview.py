@@ -17,20 +17,21 @@ from augmill.transforms.base import TransformError
 from augmill.transforms.policy import Step
 
 CELL = 160  # pixels a side
+MOST_COPIES = 12  # shown of each image
 CAPTION = 12  # pixels a line of text
 _GAP = 6
 _INK, _PAPER, _FAINT = (20, 20, 20), (255, 255, 255), (110, 110, 110)
 
 
 def draw_sheet(spec: Spec, plan: Plan, *, examples: int = 6) -> Image.Image:
-    """Draw the first training examples of a plan, a row each: the image as it is, then every augmented copy.
+    """Draw the first training examples of a plan, a row each: the image as it is, then its first augmented copies.
 
-    The copies are those that a build makes; under each stand the ops that it went through. An image that cannot be read
+    They are the ones that a build makes; under each stand the ops that it went through. An image that cannot be read
     or an op that fails is told in its cell.
     """
     renderer = Renderer(spec, plan.classes)
     reader = Reader(Path(plan.root), plan.container, plan.image_feature)
-    copies = [0, *(copy for copy in spec.train_copies if copy > 0)]
+    copies = [0, *range(1, min(spec.copies, MOST_COPIES) + 1)]
     longest = max(sum(1 for _ in spec.policy.leaves()), 1)
     height = CELL + CAPTION * (longest + 1) + _GAP
     rows = plan.table.slice(0, examples).to_pylist()

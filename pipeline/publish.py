@@ -6,33 +6,19 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from augmill.pipeline.errors import BuildError
 from augmill.pipeline.plan import Plan
-from augmill.pipeline.shard import file_sha256
+from augmill.pipeline.shard import file_sha256, read_index
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.tfds_metadata import write_tfds_metadata
 from augmill.pipeline.version import FAILURES, FORMAT, MANIFEST, File, Manifest, Shard, Split, Version, data_digest
 from augmill.pipeline.workspace import Workspace, write_json
 from augmill.transforms.audit import Effects
 
-# What can change a byte of a shard, and is therefore recorded.
-LIBRARIES = ("augmill", "tensorflow", "keras", "opencv-python-headless", "numpy", "Pillow", "protobuf")
 _FAILURES_SHOWN = 10
-
-
-def library_versions() -> dict[str, str]:
-    """The versions of the libraries that decide a shard's bytes."""
-    found = {}
-    for name in LIBRARIES:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            found[name] = "not installed"
-    return found
 
 
 def publish(
@@ -55,6 +41,7 @@ def publish(
     failures = _failures(plan, rows.values())
     _check_failures(spec, plan, failures, rows, workspace)
     splits = {name: _split(spec, plan, name, rows) for name in plan.splits}
+    _check_indices(workspace, splits)
     _sweep(workspace, splits)
     lines = [json.dumps(failure, sort_keys=True, ensure_ascii=False) + "\n" for failure in failures]
     (workspace.version / FAILURES).write_text("".join(lines), "utf-8", errors="backslashreplace")
@@ -124,13 +111,17 @@ def _check_failures(
     for block, row in rows.items():
         if row["failures"]:
             workspace.forget(block)  # so that the next try reads them again
+    raise BuildError(failures_text(spec, failures, found))
+
+
+def failures_text(spec: Spec, failures: list[dict[str, Any]], found: int) -> str:
+    """Say that too many examples failed, with the first of them."""
     shown = [f"  {failure['key']}: {failure['reason']}" for failure in failures[:_FAILURES_SHOWN]]
     more = [f"  and {len(failures) - _FAILURES_SHOWN} more"] if len(failures) > _FAILURES_SHOWN else []
     share = f"{len(failures)} of {found} examples failed ({len(failures) / found:.2%})"
-    raise BuildError(
-        "\n".join([f"{share}, more than max_bad_fraction {spec.max_bad_fraction:g} allows:", *shown, *more])
-        + "\nMend or remove them and run the same command, or raise max_bad_fraction"
-    )
+    head = f"{share}, more than max_bad_fraction {spec.max_bad_fraction:g} allows:"
+    cure = "Mend or remove them and build again; or raise max_bad_fraction, and the build goes on"
+    return "\n".join([head, *shown, *more, cure])
 
 
 def _split(spec: Spec, plan: Plan, name: str, rows: dict[int, dict[str, Any]]) -> Split:
@@ -143,6 +134,15 @@ def _split(spec: Spec, plan: Plan, name: str, rows: dict[int, dict[str, Any]]) -
         for row in mine
     ]
     return Split(examples=split.examples - failed, failed=failed, shards=shards)
+
+
+def _check_indices(workspace: Workspace, splits: dict[str, Split]) -> None:
+    """Make sure that every shard's index fits it, before the manifest vouches for both."""
+    for split in splits.values():
+        for shard in split.shards:
+            offsets = read_index(workspace.version, shard.file)
+            if len(offsets) != shard.records + 1 or offsets[-1] != shard.bytes:
+                raise BuildError(f"the index of {shard.file} does not fit it; remove {workspace.path} and build again")
 
 
 def _sweep(workspace: Workspace, splits: dict[str, Split]) -> None:
@@ -163,11 +163,17 @@ def _files(folder: Path, splits: dict[str, Split]) -> dict[str, File]:
 
 def _move(folder: Path, target: Path) -> None:
     """Put the version in its place in one step; a version that stands there already is never touched."""
+    for written in (folder, folder / "index"):
+        _sync_folder(written)
     try:
         folder.rename(target)
     except OSError as error:
         raise BuildError(f"cannot publish to {target}: {error.strerror}; the same command tries again") from error
-    descriptor = os.open(target.parent, os.O_RDONLY)
+    _sync_folder(target.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

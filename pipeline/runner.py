@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import signal
@@ -17,6 +18,10 @@ from augmill.pipeline.workspace import Workspace
 
 _POLL_SECONDS = 0.2
 _TELL_SECONDS = 0.5
+# `-m` and `-c` would import what stands in the current folder before the libraries of the same name.
+_START = (
+    "import sys; sys.path[:] = filter(None, sys.path); from augmill.pipeline.driver import main; main(sys.argv[1:])"
+)
 
 
 def run_local(
@@ -45,7 +50,7 @@ def run_local(
     with workspace.log.open("ab") as log, os.fdopen(said, "rb") as reasons:
         try:
             driver = subprocess.Popen(
-                [sys.executable, "-m", "augmill.pipeline.driver", str(workspace.path), str(saying), *options],
+                [sys.executable, "-c", _START, str(workspace.path), str(saying), *options],
                 stdin=subprocess.PIPE,  # held open: the driver ends with this process
                 stdout=log,
                 stderr=log,
@@ -73,16 +78,23 @@ def check_beam_options(options: Sequence[str]) -> None:
     """
     if not options:
         return
-    with _warnings_disabled():
+    names = {option.partition("=")[0] for option in options}
+    if names & {"--help", "-h", "--runner"}:
+        raise OptionError(f"{min(names & {'--help', '-h', '--runner'})} is not for Beam here; give it before --")
+    with _warnings_disabled(), contextlib.redirect_stderr(io.StringIO()) as complaint:
         from apache_beam.options.pipeline_options import PipelineOptions
 
-        known = PipelineOptions(list(options)).get_all_options()
-        everything = PipelineOptions(list(options)).get_all_options(retain_unknown_options=True)
+        try:
+            known = PipelineOptions(list(options)).get_all_options()
+            everything = PipelineOptions(list(options)).get_all_options(retain_unknown_options=True)
+        except SystemExit:  # argparse, of a value that does not fit
+            reason = complaint.getvalue().strip().rpartition("error: ")[2] or "they cannot be read"
+            raise OptionError(f"Beam refuses its options: {reason}") from None
     unknown = sorted(set(everything) - set(known))
     stray = [option for option in options if not option.startswith("-") and option not in map(str, everything.values())]
     if unknown or stray:
-        names = ", ".join([f"--{name}" for name in unknown] + stray)
-        raise OptionError(f"Beam has no option {names}; what follows -- must be Beam's own")
+        listed = ", ".join([f"--{name}" for name in unknown] + stray)
+        raise OptionError(f"Beam has no option {listed}; what follows -- must be Beam's own")
 
 
 @contextlib.contextmanager
@@ -115,10 +127,12 @@ def _end_group(driver: subprocess.Popen[bytes]) -> None:
 
 def _environment() -> dict[str, str]:
     """A worker's environment: this process's modules, no GPU, one thread an op, quiet."""
-    paths = [path for path in sys.path if path]
+    paths = [path for path in sys.path if path and os.pathsep not in path]
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(paths),
+        "PYTHONSAFEPATH": "1",
+        "KERAS_BACKEND": "tensorflow",
         "CUDA_VISIBLE_DEVICES": "-1",
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "OMP_NUM_THREADS": "1",

@@ -80,8 +80,9 @@ class ShardWriter:
         """Make the shard and its index durable and visible, the index first."""
         _sync_and_close(self._file)
         index = self._temporary.with_suffix(".index.tmp")
-        with index.open("wb") as file:
-            np.save(file, np.array(self._offsets, "<i8"), allow_pickle=False)
+        file = index.open("wb")
+        np.save(file, np.array(self._offsets, "<i8"), allow_pickle=False)
+        _sync_and_close(file)
         index.replace(self._index_target)
         self._temporary.replace(self._target)
         return ShardInfo(self._target.name, len(self._offsets) - 1, self._offsets[-1], self._digest.hexdigest())

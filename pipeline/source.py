@@ -82,6 +82,20 @@ class Listing:
     bad: list[BadExample] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
 
+    def __post_init__(self) -> None:
+        _check_class_names(self.classes or [])
+
+    def files_digest(self) -> str:
+        """Name the files as they are now by size and time of change, in hex: what a resume must find unchanged."""
+        digest = hashlib.sha256()
+        for uri in sorted(set(self.addresses.column("uri").to_pylist())):
+            try:
+                status = (self.root / uri).stat()
+                digest.update(repr((uri, status.st_size, status.st_mtime_ns)).encode())
+            except OSError as error:
+                digest.update(repr((uri, error.errno)).encode())
+        return digest.hexdigest()
+
     def ignored_text(self) -> str:
         """The files passed over, in words; nothing where there were none."""
         kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(self.ignored.items()))
@@ -95,6 +109,20 @@ class Listing:
             digest.update(repr(row).encode("utf-8", "surrogateescape"))
         digest.update(repr(self.classes).encode())
         return digest.hexdigest()
+
+
+def _check_class_names(names: list[str]) -> None:
+    """Refuse names that TFDS, which keeps one a line and strips it, would read as others.
+
+    Raises:
+      SourceError: naming them.
+    """
+    twice = sorted(name for name, count in Counter(name.strip() for name in names).items() if count > 1)
+    if twice:
+        raise SourceError(f"class names must differ, but for spaces around them too; {twice[0]!r} is met again")
+    for name in names:
+        if not name.strip() or len(name.splitlines()) != 1 or name != name.encode("utf-8", "replace").decode():
+            raise SourceError(f"class name {name!r} must be one line of text in UTF-8, and not empty; rename it")
 
 
 def make_table(addresses: Iterable[Address], source: str) -> pa.Table:

@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,6 +19,8 @@ from augmill.transforms.catalog import Problem, parse_policy
 from augmill.transforms.policy import Policy
 
 SPLIT_NAME = r"^[a-z][a-z0-9_]*$"
+RESERVED_SPLITS = ("all",)  # TFDS means every split by it
+DECIDES_NO_BYTE = ("max_bad_fraction",)
 SOURCE_KINDS = ("folder", "tfrecord", "tfds")
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -71,6 +73,8 @@ class SourceSpec(_Model):
             raise ValueError(f"classes belongs to a tfrecord source; a {kinds[0]} source names its own")
         if self.data_dir is not None and self.tfds is None:
             raise ValueError(f"data_dir belongs to a tfds source, not to a {kinds[0]} source")
+        if isinstance(self.tfrecord, dict):
+            _check_split_names(self.tfrecord)
         if self.features is not None and self.folder is not None:
             raise ValueError("features belongs to a tfrecord or tfds source, not to a folder source")
         return self
@@ -117,7 +121,7 @@ class Spec(_Model):
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] = 0
     splits: dict[Annotated[str, Field(pattern=SPLIT_NAME)], Annotated[float, Field(ge=0, le=1)]] | None = None
     image: ImageSpec = ImageSpec()
-    copies: Annotated[int, Field(strict=True, ge=0, le=10_000)] = 1
+    copies: Annotated[int, Field(strict=True, ge=0, le=1000)] = 1
     keep_original: bool = True
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)] = 0.001
     block_examples: Annotated[int, Field(strict=True, ge=1, le=100_000)] | None = None
@@ -139,6 +143,7 @@ class Spec(_Model):
     @field_validator("splits")
     @classmethod
     def _splits_add_up(cls, splits: dict[str, float] | None) -> dict[str, float] | None:
+        _check_split_names(splits or {})
         if splits is not None and abs(sum(splits.values()) - 1) > 1e-9:
             parts = ", ".join(f"{name} {share:g}" for name, share in splits.items()) or "none"
             raise ValueError(f"splits must add up to 1, got {sum(splits.values()):g} ({parts})")
@@ -164,10 +169,9 @@ class Spec(_Model):
             data = yaml.load(path.read_text("utf-8"), Loader=_UniqueKeyLoader)
         except OSError as error:
             raise SpecError([f"cannot be read: {error.strerror}"], origin=str(path)) from error
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
+        except (yaml.YAMLError, ValueError, RecursionError) as error:
             raise SpecError([f"is no valid YAML: {' '.join(str(error).split())}"], origin=str(path)) from error
-        if str(path.resolve().parent) not in sys.path:
-            sys.path.append(str(path.resolve().parent))  # where the user's own `module:function` stands
+        add_import_paths([str(path.resolve().parent)])  # where the user's own `module:function` stands
         if not isinstance(data, dict):
             raise SpecError([f"must be a mapping that begins with name: and version:, got {data!r}"], origin=str(path))
         try:
@@ -176,7 +180,7 @@ class Spec(_Model):
             raise SpecError(error.problems, origin=str(path)) from None
 
     def relative_to(self, folder: str | Path) -> Spec:
-        """Take the source's relative paths, and the user's modules, from `folder`. Not part of the digest."""
+        """Take the source's relative paths from `folder`. Not part of the digest."""
         self._base = Path(folder).resolve()
         return self
 
@@ -204,8 +208,20 @@ class Spec(_Model):
         return {**self.model_dump(mode="json"), "augment": self.policy.entries()}
 
     def digest(self) -> str:
-        """The SHA-256 of the canonical form, in hex."""
-        return hashlib.sha256(json.dumps(self.canonical(), sort_keys=True).encode()).hexdigest()
+        """The SHA-256 of the canonical form, in hex, less what decides no byte."""
+        deciding = {key: value for key, value in self.canonical().items() if key not in DECIDES_NO_BYTE}
+        return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+
+
+def add_import_paths(paths: Iterable[str]) -> None:
+    """Let modules be imported from these folders too, after all others."""
+    sys.path.extend(path for path in paths if path not in sys.path)
+
+
+def _check_split_names(splits: Mapping[str, Any]) -> None:
+    for name in RESERVED_SPLITS:
+        if name in splits:
+            raise ValueError(f"no split may be called {name}: TFDS means every split by it")
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

@@ -154,7 +154,7 @@ def _root(patterns: Any, base: Path) -> Path:
 def _files_by_split(patterns: Any, base: Path) -> list[tuple[str | None, Path]]:
     by_split = patterns if isinstance(patterns, dict) else {None: patterns}
     files = [(split, path) for split, given in by_split.items() for path in _expand(given, base)]
-    twice = {path for i, (_, path) in enumerate(files) if path in {other for _, other in files[:i]}}
+    twice = [path for path, count in Counter(path for _, path in files).items() if count > 1]
     if twice:
         raise SourceError(f"source.tfrecord names {min(twice)} more than once")
     return files
@@ -163,7 +163,8 @@ def _files_by_split(patterns: Any, base: Path) -> list[tuple[str | None, Path]]:
 def _expand(patterns: str | list[str], base: Path) -> Iterator[Path]:
     for pattern in [patterns] if isinstance(patterns, str) else patterns:
         # Path.glob takes no absolute pattern, which `base / pattern` is where the spec's is.
-        matches = glob.glob(os.path.normpath(base / pattern), recursive=True)  # noqa: PTH207
+        whole = os.path.normpath(Path(glob.escape(str(base))) / pattern)  # the base's own name holds no wild cards
+        matches = glob.glob(whole, recursive=True)  # noqa: PTH207
         found = sorted(path for path in matches if Path(path).is_file())
         if not found:
             raise SourceError(f"no file matches source.tfrecord {str(base / pattern)!r}")

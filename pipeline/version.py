@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import re
@@ -131,7 +132,9 @@ class Version:
         try:
             stored = json.loads(path.read_text("utf-8"))
         except OSError as error:
-            inside = ", ".join(v.manifest.version for v in list_versions(self.path)) if self.path.is_dir() else ""
+            inside = ""
+            with contextlib.suppress(OSError, VersionError):
+                inside = ", ".join(version.number for version in list_versions(self.path))
             hint = f"; the versions in it are {inside}" if inside else ""
             raise VersionError(f"{self.path} is not a version: it has no {MANIFEST}{hint}") from error
         except ValueError as error:
@@ -215,7 +218,7 @@ def list_versions(root: str | Path) -> list[Version]:
     """The published versions below `ROOT/name`, oldest number first; what is being built is not among them."""
     root = Path(root)
     try:
-        numbers = [path.name for path in root.iterdir() if _VERSION.match(path.name) and (path / MANIFEST).exists()]
+        numbers = [path.name for path in root.iterdir() if _VERSION.match(path.name) and (path / MANIFEST).is_file()]
     except OSError as error:
         raise VersionError(f"{root} cannot be read: {error.strerror}") from error
     return [Version(root / number) for number in sorted(numbers, key=version_key)]

@@ -10,19 +10,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import shutil
+import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from augmill.pipeline.errors import BuildError
 from augmill.pipeline.plan import Plan
-from augmill.pipeline.spec import Spec
+from augmill.pipeline.spec import Spec, add_import_paths
 
 
 class Workspace:
@@ -68,7 +69,8 @@ class Workspace:
         for folder in (self.index, self._rows, self._progress):
             folder.mkdir(parents=True, exist_ok=True)
         plan.write(self.plan_path)
-        write_json(self.path / "spec.json", {"spec": spec.canonical(), "base": str(spec.base)})
+        stored = {"spec": spec.canonical(), "base": str(spec.base), "import_paths": [p for p in sys.path if p]}
+        write_json(self.path / "spec.json", stored)
         write_json(self.path / "build.json", fingerprint)  # last: without it nothing here is taken up
         return differs
 
@@ -77,6 +79,7 @@ class Workspace:
         stored = self._read_json(self.path / "spec.json")
         if stored is None:
             raise BuildError(f"{self.path} holds no readable spec.json; remove it and build again")
+        add_import_paths(stored["import_paths"])
         return Spec(**stored["spec"]).relative_to(stored["base"])
 
     def plan(self) -> Plan:
@@ -107,6 +110,10 @@ class Workspace:
         (self._rows / f"{block:05d}.json").unlink(missing_ok=True)
         self._counted.pop(f"{block:05d}.json", None)
 
+    def bytes_done(self, blocks: int) -> int:
+        """Bytes of the shards of finished blocks."""
+        return sum(shard["bytes"] for row in self.finished(blocks).values() for shard in row["shards"])
+
     def finished(self, blocks: int) -> dict[int, dict[str, Any]]:
         """The rows of all finished blocks, by block."""
         rows = ((block, self.row(block)) for block in range(blocks))
@@ -134,7 +141,7 @@ class Workspace:
     def _lock_path(self) -> Path:
         return self.path / "lock"
 
-    @contextmanager
+    @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Hold the build; the system lets go of it however this process ends.
 
@@ -154,6 +161,12 @@ class Workspace:
             except OSError:
                 raise BuildError(f"another build is at work in {self.path}; wait for it, or stop it first") from None
             yield
+
+    def remove_if_idle(self) -> None:
+        """Remove what a build left that ended between publication and tidying up."""
+        if self.path.exists():
+            with contextlib.suppress(BuildError), self.lock():
+                self.remove()
 
     def remove(self) -> None:
         """Remove the workspace, once its version is published."""

@@ -15,7 +15,7 @@ from augmill.scripts.table import echo_effects, echo_json
 
 @click.command("check")
 @click.argument("spec", type=click.Path(dir_okay=False))
-@click.option("--samples", default=SAMPLES, show_default=True, type=click.IntRange(min=1), help="Images to try.")
+@click.option("--samples", default=SAMPLES, show_default=True, type=click.IntRange(1, 1_000_000), help="Images to try.")
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def command(spec: str, samples: int, as_json: bool) -> None:
     """Prove on real samples that every op of SPEC changes images as intended.

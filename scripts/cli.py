@@ -53,6 +53,7 @@ def cli() -> None:
 def main() -> None:
     """Run the command; what the reader can act on is told in words, without a traceback."""
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the GPU belongs to training
+    os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
     try:
         cli.main(prog_name="augmill", standalone_mode=False)
@@ -65,6 +66,15 @@ def main() -> None:
         sys.exit(error.exit_code)
     except BrokenPipeError:
         _end("", 141)
+    except OSError as error:
+        _end(f"augmill: {error.filename or 'the system'}: {error.strerror or error}", 3)
+    except SystemExit as end:  # the user's code, or a library
+        _end(f"augmill: something ended the command early, with code {end.code}", 3)
+    except Exception as error:
+        if os.environ.get("AUGMILL_DEBUG"):
+            raise
+        told = " ".join(f"{type(error).__name__}: {error}".split())
+        _end(f"augmill: a fault of augmill's own: {told}; AUGMILL_DEBUG=1 shows where, please report it", 3)
 
 
 def _end(message: str, code: int) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from augmill.pipeline.builder import Estimate, estimate
+from augmill.pipeline.builder import Estimate, default_workers, estimate
 from augmill.pipeline.check import CheckReport, run_check
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.plan import Plan, make_plan
@@ -35,7 +34,7 @@ def command(spec: str, output: str, workers: int | None, as_json: bool) -> None:
     listing = list_source(parsed)
     plan = make_plan(parsed, listing)
     report = run_check(parsed, plan)
-    cost = estimate(parsed, plan, report, workers or os.cpu_count() or 1, Path(output).resolve())
+    cost = estimate(parsed, plan, report, workers or default_workers(), Path(output).resolve())
     facts = _facts(parsed, listing, plan, report, cost)
     if as_json:
         echo_json(facts)

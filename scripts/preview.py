@@ -18,7 +18,7 @@ from augmill.pipeline.spec import Spec
     "--examples", default=6, show_default=True, type=click.IntRange(1, 100), help="Images to show, a row each."
 )
 def command(spec: str, output: str, examples: int) -> None:
-    """Draw what SPEC makes of a few images: each as it is, and every copy with the ops it went through."""
+    """Draw what SPEC makes of a few images: each as it is, and its first 12 copies with their ops."""
     if not output.lower().endswith((".png", ".jpg", ".jpeg")):
         raise OptionError(f"--output must end in .png or .jpg, got {output}")
     parsed = Spec.from_yaml(spec)

@@ -59,7 +59,9 @@ Function = Callable[[str], UserFunction]
 def count(samples: list[Sample], first: int = 0) -> Effects:
     effects = Effects(POLICY.leaves())
     for i, sample in enumerate(samples, start=first):
-        POLICY.run(sample, seed=0, key=f"rose/{i}.jpg", copy=1, observe=effects.observe)
+        POLICY.run(
+            sample, seed=0, key=f"rose/{i}.jpg", copy=1, observe=lambda at, op, *rest: effects.by_place[at].add(*rest)
+        )
     return effects
 
 

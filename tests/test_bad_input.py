@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import subprocess
 import sys
@@ -26,15 +27,54 @@ import pytest
         ({"source": {"tfds": "no_such_dataset"}}, "TFDS dataset 'no_such_dataset' cannot be opened"),
         ({"copis": 4}, "copis: unknown key; did you mean copies?"),
         ({"name": "My Flowers"}, "name: must be lower-case letters"),
+        ({"splits": {"train": 0.5, "all": 0.5}}, "no split may be called all"),
+        ({"augment": ["leaves:f"]}, "module 'leaves' of leaves:f can't be imported (SystemExit: 4)"),
+        ({"augment": ["cv2:GaussianBlur"]}, "does not tell its parameters; wrap it in a function of yours"),
+        ({"augment": [{"math:floor": {1: 0.5}}]}, "lists and mappings by text, as JSON has them, got 1"),
+        ({"augment": [{"math:floor": {"day": datetime.date(2026, 1, 1)}}]}, "got datetime.date(2026, 1, 1)"),
+        ({"augment": [{"tf.image.random_contrast": {"lower": 0.5, "upper": 10**400}}]}, "upper must be a number"),
+        ({"augment": [{"tf.image.random_hue": {"max_delta": float("nan")}}]}, "as JSON has them, got nan"),
     ],
 )
 def test_a_wrong_spec_is_one_line_that_says_what_to_do(
     changes: dict[str, Any], told: str, write_spec: Callable[..., Path], augmill: Callable[..., Any], tmp_path: Path
 ) -> None:
+    (tmp_path / "leaves.py").write_text("raise SystemExit(4)\n")
     result = augmill("build", write_spec(**changes), "--output", tmp_path / "out")
 
     _assert_refused(result, told, code=2)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("text", ["version: 2024-13-01", "seed: 0x_", "[" * 4000, "a: &a [*a]", "\x00", "- 1", ""])
+def test_a_file_that_is_no_spec_is_refused_in_one_line(text: str, augmill: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "spec.yaml").write_text(text)
+
+    _assert_refused(augmill("check", tmp_path / "spec.yaml"), "spec.yaml", code=2)
+
+
+def test_a_function_that_leaves_the_program_is_named(
+    write_spec: Callable[..., Path], augmill: Callable[..., Any], tmp_path: Path
+) -> None:
+    (tmp_path / "leaver.py").write_text("def f(image):\n    raise SystemExit(0)\n")
+
+    result = augmill("build", write_spec(augment=["leaver:f"]), "--output", tmp_path / "out")
+
+    assert result.code == 1
+    assert "leaver:f failed with SystemExit: 0" in result.err
+
+
+@pytest.mark.parametrize("names", [(" cat", "cat"), ("a\nb", "c"), ("  ", "c")])
+def test_class_names_that_tfds_would_read_as_others_are_refused(
+    names: tuple[str, str], write_spec: Callable[..., Path], augmill: Callable[..., Any], tmp_path: Path, photo: Any
+) -> None:
+    from PIL import Image
+
+    for name in names:
+        (tmp_path / "source" / name).mkdir(parents=True)
+        Image.fromarray(photo).save(tmp_path / "source" / name / "1.png")
+
+    _assert_refused(augmill("plan", write_spec(source={"folder": "source"})), "class name", code=2)
 
 
 def test_all_mistakes_are_told_at_once(

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-import json
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from augmill.pipeline import Version, build
 from augmill.pipeline.builder import differences, estimate, next_version
 from augmill.pipeline.check import CheckReport
 from augmill.pipeline.errors import BuildError, VersionError
+from augmill.pipeline.example import decode_example, encode_example
+from augmill.pipeline.image import decode_image, encode_image
+from augmill.pipeline.lineage import library_versions
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.materialize import Materializer
 from augmill.pipeline.plan import make_plan
+from augmill.pipeline.shard import ShardWriter, scan_records
 from augmill.pipeline.workspace import Workspace
 from augmill.transforms.audit import Effects
 
@@ -93,11 +101,10 @@ def test_an_unfinished_build_of_something_else_is_thrown_away(tmp_path: Path, ma
 
 def _build_some_blocks(spec: Any, output: Path, blocks: int) -> None:
     """Leave what a build leaves that is killed after some blocks, a half-written shard of another among it."""
-    from augmill.pipeline import builder
-
-    plan = make_plan(spec, list_source(spec))
+    listing = list_source(spec)
+    plan = make_plan(spec, listing)
     workspace = Workspace.beside(output / spec.name / spec.version)
-    lineage = {"libraries": builder.library_versions(), "code": {}}
+    lineage = {"libraries": library_versions(), "code": {}, "files": listing.files_digest()}
     workspace.prepare(spec, plan, {"spec": spec.digest(), "source": plan.digest(), **lineage})
     for block in range(blocks):
         Materializer(workspace)(block)
@@ -167,8 +174,6 @@ def test_too_many_bad_images_end_the_build_and_a_mended_source_ends_it_well(
 @pytest.fixture
 def spoilt_folder(tmp_path: Path, photo_folder: Path) -> Path:
     """The photos with one file that is text and one that is empty."""
-    import shutil
-
     folder = tmp_path / "spoilt"
     shutil.copytree(photo_folder, folder)
     (folder / "cat/cat-001.jpg").write_text("<html>404</html>")
@@ -211,14 +216,115 @@ def test_the_next_version_follows_the_newest_by_number(
     assert next_version(tmp_path / "crops") == "11.0.0"
 
 
-def test_the_manifest_names_the_users_code(tmp_path: Path, make_spec: Callable[..., Any], monkeypatch: Any) -> None:
-    from augmill.pipeline.builder import _user_code
+def test_a_source_file_of_equal_size_that_changed_is_not_taken_for_the_old_one(
+    tmp_path: Path, make_spec: Callable[..., Any], bmp_folder: Path
+) -> None:
+    spec, told = make_spec(source={"folder": str(bmp_folder)}, splits=None, block_examples=4), list[str]()
+    _build_some_blocks(spec, tmp_path / "out", 2)
+    first = make_plan(spec, list_source(spec)).table.column("uri")[0].as_py()
+    data = bytearray((bmp_folder / first).read_bytes())
+    data[-300:] = bytes(300)
+    (bmp_folder / first).write_bytes(data)
 
-    (tmp_path / "my_ops.py").write_text("def f(image):\n    return 255 - image\n")
-    monkeypatch.syspath_prepend(tmp_path)
-    first = _user_code(make_spec(augment=["my_ops:f"]))
-    (tmp_path / "my_ops.py").write_text("def f(image):\n    return 250 - image\n")
+    version = build(spec, tmp_path / "out", workers=1, say=told.append)
 
-    assert list(first) == ["my_ops"]
-    assert _user_code(make_spec(augment=["my_ops:f"])) != first
-    assert json.dumps(first)
+    assert told[-1] == "an interrupted build was of something else (files differ): starting anew"
+    from augmill.pipeline.materialize import Renderer
+
+    opened = Renderer(spec, None).open(bytes(data), 0)
+    shard = version.path / version.manifest.splits["train"].shards[0].file
+    record = decode_example(next(scan_records(shard))[1])
+    assert record["key"] == [first.encode()]
+    assert np.array_equal(decode_image(record["image"][0]), opened.image)
+
+
+@pytest.fixture
+def bmp_folder(tmp_path: Path, photo: np.ndarray) -> Path:
+    """Twelve uncompressed crops: a changed pixel leaves the file's size as it is."""
+    folder = tmp_path / "bmp"
+    (folder / "cat").mkdir(parents=True)
+    for i in range(12):
+        Image.fromarray(photo[9 * i : 9 * i + 40, :50]).save(folder / "cat" / f"{i}.bmp")
+    return folder
+
+
+def test_a_higher_max_bad_fraction_lets_the_build_go_on(
+    tmp_path: Path, make_spec: Callable[..., Any], spoilt_folder: Path
+) -> None:
+    source, told = {"folder": str(spoilt_folder)}, list[str]()
+    with pytest.raises(BuildError, match="raise max_bad_fraction, and the build goes on"):
+        build(make_spec(source=source), tmp_path / "out", workers=1)
+
+    version = build(make_spec(source=source, max_bad_fraction=0.1), tmp_path / "out", workers=1, say=told.append)
+
+    assert any(line.startswith("resuming: ") for line in told)
+    assert any("of the 48 images sampled cannot be read" in line for line in told)
+    assert len(version.failures) == 2
+
+
+def test_records_known_to_be_bad_end_the_build_before_the_job(
+    tmp_path: Path, make_spec: Callable[..., Any], photo: np.ndarray
+) -> None:
+    (tmp_path / "index").mkdir()
+    with ShardWriter(tmp_path, tmp_path / "index", "raw.tfrecord") as writer:
+        for i in range(10):
+            features = {"img": encode_image(photo[i : i + 40, :40], "png")} if i % 2 else {"nothing": 1}
+            writer.write(encode_example(features))
+        writer.finish()
+    source = {"tfrecord": str(tmp_path / "raw.tfrecord"), "features": {"image": "img"}}
+
+    with pytest.raises(BuildError, match=r"5 of 10 examples failed \(50\.00%\)"):
+        build(make_spec(source=source, splits=None), tmp_path / "out")
+
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_resume_needs_room_for_what_is_missing_alone(
+    tmp_path: Path, make_spec: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_spec()
+    _build_some_blocks(spec, tmp_path, 6)
+    free = shutil.disk_usage(tmp_path)._replace(free=60_000)
+    monkeypatch.setattr("augmill.pipeline.builder.shutil.disk_usage", lambda path: free)
+
+    assert build(spec, tmp_path, workers=1).records == 116
+    with pytest.raises(BuildError, match=r"needs about .* more and 60\.0 kB are free"):
+        build(spec, tmp_path / "elsewhere", workers=1)
+
+
+def test_a_standing_version_tells_what_changed_since_and_what_a_build_left_is_tidied(
+    tmp_path: Path, make_spec: Callable[..., Any], photo_folder: Path, publish_version: Callable[..., Version]
+) -> None:
+    folder = shutil.copytree(photo_folder, tmp_path / "photos")
+    spec, told = make_spec(source={"folder": str(folder)}), list[str]()
+    publish_version(spec, tmp_path / "out")
+    shutil.copy(folder / "cat/cat-000.png", folder / "cat/new.png")
+    (tmp_path / "out/crops/1.0.0.building").mkdir()
+
+    build(spec, tmp_path / "out", say=told.append)
+
+    assert told[1].startswith("note: the source changed (48 examples then, 49 now) since; set another version")
+    assert not (tmp_path / "out/crops/1.0.0.building").exists()
+
+
+def test_the_module_beside_the_spec_is_used_and_not_one_in_the_current_folder(
+    tmp_path: Path, photo_folder: Path
+) -> None:
+    for folder, level in (("spec", 250), ("current", 200)):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "same_name.py").write_text(f"def invert(image):\n    return {level} - image // 2\n")
+    (tmp_path / "current/signal.py").write_text("raise RuntimeError('not the library')\n")
+    (tmp_path / "spec/spec.yaml").write_text(
+        f"name: a\nversion: 1.0.0\nsource: {{folder: {photo_folder}}}\nimage: {{size: [8, 8], encoding: png}}\n"
+        "augment: ['same_name:invert']\n"
+    )
+    augmill = str(Path(sys.executable).with_name("augmill"))
+    command = [augmill, "build", str(tmp_path / "spec/spec.yaml"), "--output", str(tmp_path / "out"), "--workers", "2"]
+
+    done = subprocess.run(command, cwd=tmp_path / "current", capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    version = Version(tmp_path / "out/a/1.0.0")
+    first = next(shard for shard in version.manifest.splits["train"].shards if shard.copy_number == 1)
+    pixels = decode_image(decode_example(next(scan_records(version.path / first.file))[1])["image"][0])
+    assert pixels.min() >= 250 - 127

@@ -21,7 +21,7 @@ RuntimeError: bundle failed"""
         (BlockError("block 1 cannot be written: x [while running 'Materialize']"), "block 1 cannot be written: x"),
         (RuntimeError(NESTED), "block 4 cannot be written: No space left on device (/data)"),
         (ValueError("no such runner"), "ValueError: no such runner"),
-        (RuntimeError("first line\nlast line"), "last line"),
+        (RuntimeError("a long\ntrace\nOSError: no such thing\n  ]"), "OSError: no such thing"),
         (MemoryError(), "MemoryError: "),
     ],
 )

@@ -109,14 +109,23 @@ def test_the_global_seed_of_keras_changes_nothing(face: np.ndarray) -> None:
     assert np.array_equal(*images)
 
 
-def test_the_data_format_set_for_keras_changes_nothing(face: np.ndarray) -> None:
-    expected = KerasLayer("RandomContrast", {"factor": [0.3, 0.3]}).apply(face, {"seed": [3, 4]})
-    before = keras.config.image_data_format()
-    keras.config.set_image_data_format("channels_first")
+@pytest.mark.parametrize("layer", ARGUMENTS)
+def test_what_is_set_for_keras_as_a_whole_changes_nothing(face: np.ndarray, layer: str) -> None:
+    expected = KerasLayer(layer, ARGUMENTS[layer]).apply(face, {"seed": [3, 4]})
+    config = keras.config
+    before = config.image_data_format(), config.floatx(), config.epsilon(), config.dtype_policy()
+    config.set_image_data_format("channels_first")
+    config.set_floatx("float16")
+    config.set_epsilon(0.1)
+    config.set_dtype_policy("mixed_float16")
     try:
-        image = KerasLayer("RandomContrast", {"factor": [0.3, 0.3]}).apply(face, {"seed": [3, 4]})
+        image = KerasLayer(layer, ARGUMENTS[layer]).apply(face, {"seed": [3, 4]})
+        assert (config.image_data_format(), config.floatx(), config.epsilon()) == ("channels_first", "float16", 0.1)
     finally:
-        keras.config.set_image_data_format(before)
+        config.set_image_data_format(before[0])
+        config.set_floatx(before[1])
+        config.set_epsilon(before[2])
+        config.set_dtype_policy(before[3])
     assert np.array_equal(image, expected)
 
 

@@ -26,7 +26,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"errors", "example", "image", "order", "shard", "units"},
         {"version", "spec"},
         {"source", "loader"},
-        {"folder_source", "tfrecord_source"},
+        {"folder_source", "tfrecord_source", "lineage"},
         {"tfds_source", "plan"},
         {"listing", "workspace", "tfds_metadata"},
         {"materialize", "publish"},

@@ -176,7 +176,11 @@ def test_images_of_varying_size_need_a_size_and_get_it(
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        ({"batch_size": 0}, "batch_size must be at least 1, got 0"),
+        ({"batch_size": 0}, "batch_size must be a whole number of at least 1, got 0"),
+        ({"batch_size": 2.5}, "batch_size must be a whole number of at least 1, got 2.5"),
+        ({"size": 32}, r"size must be \(height, width\) in whole pixels, got 32"),
+        ({"size": (0, 10)}, r"size must be \(height, width\)"),
+        ({"batch_size": 1000, "world_size": 2}, "records do not fill one batch of 1000 on each of 2 ranks"),
         ({"rank": 2, "world_size": 2}, "rank must lie in 0 to world_size - 1"),
         ({"world_size": 2, "drop_remainder": False}, "unequal steps"),
         ({"output": "float"}, 'output must be "uint8" or'),
@@ -193,5 +197,7 @@ def test_what_a_version_does_not_have_is_named_with_what_it_has(version: Version
         load(version, split="val")
     with pytest.raises(VersionError, match="has no copy 7; it has 0 to 3"):
         load(version, copies=7)
+    with pytest.raises(VersionError, match="has no copy in an empty list"):
+        load(version, copies=[])
     with pytest.raises(VersionError, match="is not a version"):
         load(tmp_path)

@@ -14,7 +14,7 @@ from PIL import Image
 from augmill.pipeline.example import decode_example
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.materialize import BlockError, Materializer, Renderer, steps_from_json, steps_to_json
-from augmill.pipeline.plan import make_plan, read_block
+from augmill.pipeline.plan import BlockReader, make_plan
 from augmill.pipeline.shard import file_sha256, scan_records
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.workspace import Workspace
@@ -41,7 +41,7 @@ def _records(workspace: Workspace, row: dict[str, Any], slot: int) -> list[dict[
 def test_a_block_makes_a_shard_a_copy_with_its_examples_in_plan_order(workspace: Workspace) -> None:
     row = Materializer(workspace)(0)
 
-    keys = [example["key"].encode() for example in read_block(workspace.plan_path, 0)]
+    keys = [example["key"].encode() for example in BlockReader(workspace.plan_path).read(0)]
     assert [shard["records"] for shard in row["shards"]] == [len(keys)] * 3
     for slot in range(3):
         records = _records(workspace, row, slot)
@@ -99,7 +99,7 @@ def test_the_row_tells_the_truth_about_the_shards(workspace: Workspace) -> None:
         assert shard["bytes"] == path.stat().st_size
         assert shard["sha256"] == file_sha256(path)
     assert workspace.row(0) == row
-    assert row["images"] == 3 * len(read_block(workspace.plan_path, 0))
+    assert row["images"] == 3 * len(BlockReader(workspace.plan_path).read(0))
 
 
 def test_effects_count_every_rendition_written(workspace: Workspace) -> None:
@@ -107,7 +107,7 @@ def test_effects_count_every_rendition_written(workspace: Workspace) -> None:
     effects = Effects(workspace.spec().policy.leaves())
     effects.merge_rows(row["effects"])
 
-    examples = len(read_block(workspace.plan_path, 0))
+    examples = len(BlockReader(workspace.plan_path).read(0))
     assert effects.by_place["0"].applied == 2 * examples
     assert effects.by_place["2.0"].applied + effects.by_place["2.1"].applied == 2 * examples
 
@@ -185,3 +185,20 @@ def test_an_image_without_a_size_keeps_its_own_and_one_with_a_size_gets_it(
     opened = sized.open(encoded, 0)
     assert opened.image.shape == (50, 50, 3)
     assert sized.render(opened, "a", 0)[0].image.shape == (20, 30, 3)
+
+
+def test_what_a_failed_example_went_through_is_not_counted(
+    tmp_path: Path, make_spec: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "moody.py").write_text(
+        "import numpy as np\ndef f(image: np.ndarray, seed):\n    assert seed[0] % 3\n    return 255 - image\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    workspace = _prepare(make_spec(augment=["tf.image.random_flip_left_right", "moody:f"], copies=3), tmp_path)
+
+    row = Materializer(workspace)(0)
+
+    assert 0 < len(row["failures"]) < 8
+    assert "moody:f failed with AssertionError" in row["failures"][0]["reason"]
+    written = row["shards"][1]["records"]
+    assert [effect["applied"] for effect in row["effects"]] == [3 * written, 3 * written]

@@ -17,7 +17,7 @@ from scipy import stats
 
 from augmill.pipeline.errors import SourceError
 from augmill.pipeline.folder_source import list_folder
-from augmill.pipeline.plan import Plan, make_plan, read_block, split_by_key
+from augmill.pipeline.plan import BlockReader, Plan, make_plan, split_by_key
 from augmill.pipeline.source import Address, BadExample, Listing, make_table
 
 SHARES = {"train": 0.75, "validation": 0.15, "test": 0.1}
@@ -212,7 +212,7 @@ def test_a_block_on_disk_is_a_row_group_of_exactly_its_rows(make_spec: MakeSpec,
     assert pq.ParquetFile(tmp_path / "plan.parquet").num_row_groups == plan.blocks
     rows = plan.table.to_pylist()
     for block in range(plan.blocks):
-        assert read_block(tmp_path / "plan.parquet", block) == [row for row in rows if row["block"] == block]
+        assert BlockReader(tmp_path / "plan.parquet").read(block) == [row for row in rows if row["block"] == block]
     assert [path.name for path in tmp_path.iterdir()] == ["plan.parquet"]
 
 

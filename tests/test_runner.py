@@ -18,6 +18,7 @@ from augmill.pipeline.plan import make_plan
 from augmill.pipeline.runner import check_beam_options, run_local
 from augmill.pipeline.workspace import Workspace
 
+START = "import sys; from augmill.pipeline.driver import main; main(sys.argv[1:])"
 FUNCTIONS = """
 import os
 import signal
@@ -104,12 +105,18 @@ def test_beam_flags_that_beam_does_not_know_are_refused() -> None:
         check_beam_options(["--direct_runing_mode=multi_threading"])
     with pytest.raises(OptionError, match="Beam has no option stray"):
         check_beam_options(["stray"])
+    with pytest.raises(OptionError, match="--runner is not for Beam here"):
+        check_beam_options(["--runner=FlinkRunner"])
+    with pytest.raises(OptionError, match="--help is not for Beam here"):
+        check_beam_options(["--help"])
+    with pytest.raises(OptionError, match="Beam refuses its options: argument --direct_num_workers: invalid int"):
+        check_beam_options(["--direct_num_workers=abc"])
 
 
 def test_the_job_ends_when_standard_input_closes(prepare: Callable[[str], Workspace]) -> None:
     """Whoever started the driver holds its standard input open; a dead launcher holds nothing."""
     driver = subprocess.Popen(
-        [sys.executable, "-m", "augmill.pipeline.driver", str(prepare("invert").path), "1", "--runner=FnApiRunner"],
+        [sys.executable, "-c", START, str(prepare("invert").path), "1", "--runner=FnApiRunner"],
         stdin=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         start_new_session=True,

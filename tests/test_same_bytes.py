@@ -14,7 +14,7 @@ from typing import Any
 import psutil
 import pytest
 
-from augmill.pipeline import Spec, Version, build
+from augmill.pipeline import Spec, Version, build, folder_source
 
 SLOW_FUNCTION = """
 import time
@@ -73,15 +73,17 @@ def test_workers_and_modes_have_no_say(
 
 
 def test_the_order_of_the_listing_and_the_place_of_the_source_have_no_say(
-    reference: Version, photo_folder: Path, tmp_path: Path
+    reference: Version,
+    photo_folder: Path,
+    tmp_path: Path,
+    publish_version: Callable[..., Version],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    moved = tmp_path / "moved"
-    for path in sorted(photo_folder.rglob("*.*"), reverse=True):  # a folder lists files much as they were made
-        target = moved / path.relative_to(photo_folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(path, target)
+    moved = shutil.copytree(photo_folder, tmp_path / "moved")
+    files = folder_source._files
+    monkeypatch.setattr(folder_source, "_files", lambda root: reversed(list(files(root))))
 
-    version = build(_spec(moved), tmp_path / "out", workers=1)
+    version = publish_version(_spec(moved), tmp_path / "out")
 
     assert _shard_digests(version) == _shard_digests(reference)
 

@@ -249,3 +249,13 @@ def test_a_compressed_or_damaged_file_is_refused_with_the_byte(
     path.write_bytes(whole[:-7])
     with pytest.raises(SourceError, match=r"record at byte [1-9]\d+: the file ends inside"):
         listing_of("a")
+
+
+def test_a_folder_whose_name_looks_like_a_glob_is_taken_as_it_is(images: list[bytes], tmp_path: Path) -> None:
+    folder = tmp_path / "part[1]"
+    folder.mkdir()
+    with tf.io.TFRecordWriter(str(folder / "a.tfrecord")) as writer:
+        for encoded in labelled(images[:3], [0, 1, 0]):
+            writer.write(encoded)
+    source = SourceSpec(tfrecord="*.tfrecord", features=FeatureNames(image="image/encoded", label="image/class/label"))
+    assert list_tfrecord(source, folder).addresses.num_rows == 3

@@ -14,7 +14,7 @@ import pytest
 
 from augmill.pipeline.errors import BuildError
 from augmill.pipeline.folder_source import list_folder
-from augmill.pipeline.plan import Plan, make_plan, read_block
+from augmill.pipeline.plan import BlockReader, Plan, make_plan
 from augmill.pipeline.shard import ShardWriter
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.workspace import Workspace, write_json
@@ -47,7 +47,7 @@ def finish(workspace: Workspace, photo_folder: Path) -> Finish:
 
     def finish(block: int) -> dict[str, Any]:
         with ShardWriter(workspace.version, workspace.index, f"shard-{block}") as writer:
-            for example in read_block(workspace.plan_path, block):
+            for example in BlockReader(workspace.plan_path).read(block):
                 writer.write((photo_folder / example["uri"]).read_bytes())
             info = writer.finish()
         row = {"block": block, "images": info.records, "shards": [info._asdict()]}
@@ -69,7 +69,7 @@ def test_spec_and_plan_are_read_back_as_prepared(workspace: Workspace, spec: Spe
     assert workspace.spec().canonical() == spec.canonical()
     assert workspace.spec().base == spec.base
     assert (workspace.plan().splits, workspace.plan().source_digest) == (plan.splits, plan.source_digest)
-    rows = [row for block in range(plan.blocks) for row in read_block(workspace.plan_path, block)]
+    rows = [row for block in range(plan.blocks) for row in BlockReader(workspace.plan_path).read(block)]
     assert rows == plan.table.to_pylist()
 
 

@@ -100,14 +100,14 @@ class Effects:
     def __init__(self, leaves: Iterable[tuple[str, Transform]]) -> None:
         self.by_place = {at: Effect(op.spec_name, at) for at, op in leaves}
 
-    def observe(self, at: str, op: Transform, params: Params, before: Sample, after: Sample) -> None:
-        """Count one application; this is a policy's observer."""
-        self.by_place[at].add(params, before, after)
+    def merge(self, effects: Iterable[Effect]) -> None:
+        """Add what another share of the work counted."""
+        for effect in effects:
+            self.by_place[effect.at].merge(effect)
 
     def merge_rows(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Add what `rows` of another share of the work counted."""
-        for row in rows:
-            self.by_place[row["at"]].merge(Effect(**row))
+        """Add the counts in `rows`, which `rows()` of another share gave."""
+        self.merge(Effect(**row) for row in rows)
 
     def rows(self) -> list[dict[str, Any]]:
         """The counts as JSON values."""
@@ -143,7 +143,10 @@ def stateful_draws(function: UserFunction, sample: Sample) -> list[str]:
 
     try:
         graph = traced.get_concrete_function(**function.call_arguments(sample, {"seed": [0, 0]})).graph
-    except Exception:  # the user's code under a tracer it was not written for, or without the label it asks for
+    except (
+        Exception,
+        SystemExit,
+    ):  # the user's code under a tracer it was not written for, or without the label it asks for
         return []
     kinds = {node.op for node in graph.as_graph_def().node}
     kinds |= {node.op for inner in graph.as_graph_def().library.function for node in inner.node_def}

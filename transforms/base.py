@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
@@ -79,6 +78,9 @@ def _plain(value: Any) -> Any:
     return value
 
 
+_HUGE = 1e300  # no parameter is: what is not below it is infinite, not a number or a slip
+
+
 def check_number(
     name: str,
     value: Any,
@@ -89,10 +91,10 @@ def check_number(
     hint: str = "",
 ) -> None:
     """Raise TransformError unless `value` is a number in [low, high], or (low, high] with `open_low`."""
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _HUGE
     too_low = is_number and low is not None and (value < low or (open_low and value == low))
     too_high = is_number and high is not None and value > high
-    if is_number and not too_low and not too_high and math.isfinite(value):
+    if is_number and not too_low and not too_high:
         return
     if low is not None and high is not None:
         rule = f"a number in {'(' if open_low else '['}{low:g}, {high:g}]"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -86,6 +87,11 @@ def _parse_entry(item: Any, where: tuple[str | int, ...], problems: list[Problem
 def _parse_op(name: Any, arguments: Any, where: tuple[str | int, ...], problems: list[Problem]) -> Node | None:
     if not isinstance(arguments, Mapping):
         raise TransformError(f"arguments must be given by name, as {{name: value}}, got {_short(arguments)}")
+    strange = _not_plain(arguments)
+    if strange is not None:
+        raise TransformError(
+            f"arguments must be numbers, texts, lists and mappings by text, as JSON has them, got {_short(strange)}"
+        )
     if name in OPS:
         return _build(OPS[name], dict(arguments), where, problems)
     if isinstance(name, str) and name.startswith(PREFIX):
@@ -150,6 +156,18 @@ def _fields(name: str, arguments: Any, wanted: tuple[str, ...]) -> Mapping[str, 
         got = ", ".join(map(str, arguments)) if isinstance(arguments, Mapping) else _short(arguments)
         raise TransformError(f"{name} takes exactly {' and '.join(wanted)}, got {got or 'nothing'}")
     return arguments
+
+
+def _not_plain(value: Any) -> Any:
+    """The first part of a value that would not survive the JSON that carries it to the workers, or None."""
+    if isinstance(value, Mapping):
+        keys = [key for key in value if not isinstance(key, str)]
+        return keys[0] if keys else _not_plain(list(value.values()))
+    if isinstance(value, (list, tuple)):
+        found = (_not_plain(item) for item in value)
+        return next((item for item in found if item is not None), None)
+    finite = not isinstance(value, float) or math.isfinite(value)
+    return None if value is None or (isinstance(value, (bool, int, float, str)) and finite) else value
 
 
 def _short(value: Any) -> str:

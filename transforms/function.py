@@ -69,10 +69,17 @@ class UserFunction(Transform):
 
     @cached_property
     def _signature(self) -> inspect.Signature:
+        function = self.function
         try:
-            return inspect.signature(self.function, eval_str=True)
+            return inspect.signature(function, eval_str=True)
         except Exception:  # an annotation that can't be evaluated is no reason to refuse the function
-            return inspect.signature(self.function)
+            pass
+        try:
+            return inspect.signature(function)
+        except (TypeError, ValueError) as error:  # a function written in C, as OpenCV's are
+            raise TransformError(
+                f"{self.target} does not tell its parameters; wrap it in a function of yours"
+            ) from error
 
     @property
     def takes_label(self) -> bool:
@@ -156,7 +163,7 @@ def import_function(target: str) -> Callable[..., Any]:
         raise TransformError(f"{target} stands in the script that runs; put it in a module that workers can import")
     try:
         module = importlib.import_module(module_name)
-    except Exception as error:  # whatever the user's module raises as it is imported
+    except (Exception, SystemExit) as error:  # whatever the user's module does as it is imported
         reason = f"{type(error).__name__}: {error}"
         raise TransformError(
             f"module {module_name!r} of {target} can't be imported ({reason}); "

@@ -8,6 +8,7 @@ makes the layer a pure function of (image, seed), as `jax.random` has it.
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import inspect
 from collections.abc import Iterator
@@ -110,14 +111,13 @@ class _Driver:
     """One Keras layer made stateless. Not for use by two threads at once."""
 
     def __init__(self, layer: str, given: dict[str, Any]) -> None:
-        import keras
-
+        keras = _keras()
         self._scale = 255.0 if layer in ON_UNIT_RANGE else 1.0
         if layer in ON_UNIT_RANGE:
             given["value_range"] = (0, 1)
         self._generator = _stateless_generator_class()()
-        # Keras's global settings (a user's keras.json, a mixed-precision policy) must have no say in the bytes.
-        self._layer = getattr(keras.layers, layer)(**given, data_format="channels_last", dtype="float32")
+        with _keras_settings():
+            self._layer = getattr(keras.layers, layer)(**given)
         for part in self._layer._flatten_layers():
             if hasattr(part, "generator"):
                 # Keras would track a plain assignment as a new sub-object of a layer that may be built.
@@ -130,7 +130,8 @@ class _Driver:
     def apply(self, image: np.ndarray, seed: tuple[int, int]) -> np.ndarray:
         transformation = self._transformation(seed, image.shape)
         pixels = tensorflow().constant(image, "float32") / self._scale
-        changed = self._layer.transform_single_image(pixels, transformation, training=True)
+        with _keras_settings():
+            changed = self._layer.transform_single_image(pixels, transformation, training=True)
         return np.asarray(changed) * self._scale
 
     def _transformation(self, seed: tuple[int, int], shape: Shape) -> Any:
@@ -138,10 +139,44 @@ class _Driver:
         wanted = (tuple(seed), tuple(shape))
         if self._last is None or self._last[0] != wanted:
             self._generator.restart(seed, drawn=0)
-            drawn = self._layer.get_random_transformation(_blank(tuple(shape)), training=True)
+            with _keras_settings():
+                drawn = self._layer.get_random_transformation(_blank(tuple(shape)), training=True)
             self._last = (wanted, drawn, self._generator.drawn)
         self._generator.restart(seed, drawn=self._last[2])
         return self._last[1]
+
+
+@lru_cache(maxsize=1)
+def _keras() -> Any:
+    """Import Keras.
+
+    Raises:
+      TransformError: it runs on another backend than TensorFlow, whose draws would differ.
+    """
+    tensorflow()
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise TransformError(f"Keras runs on {keras.backend.backend()} here; set KERAS_BACKEND=tensorflow")
+    return keras
+
+
+@contextlib.contextmanager
+def _keras_settings() -> Iterator[None]:
+    """Put Keras's global settings at their defaults: a user's keras.json must have no say in the bytes."""
+    config = _keras().config
+    kept = config.floatx(), config.epsilon(), config.image_data_format(), config.dtype_policy()
+    config.set_floatx("float32")
+    config.set_epsilon(1e-7)
+    config.set_image_data_format("channels_last")
+    config.set_dtype_policy("float32")  # of the layers inside a layer too
+    try:
+        yield
+    finally:
+        config.set_floatx(kept[0])
+        config.set_epsilon(kept[1])
+        config.set_image_data_format(kept[2])
+        config.set_dtype_policy(kept[3])
 
 
 @lru_cache(maxsize=1)
@@ -152,10 +187,9 @@ def _blank(shape: Shape) -> Any:
 
 @lru_cache(maxsize=1)
 def _stateless_generator_class() -> Any:
-    tf = tensorflow()
-    import keras
+    tf, keras = tensorflow(), _keras()
 
-    class StatelessGenerator(keras.random.SeedGenerator):
+    class StatelessGenerator(keras.random.SeedGenerator):  # type: ignore[name-defined]
         """A seed generator whose n-th seed is fold_in(seed, n), and which holds no variable."""
 
         def __init__(self) -> None:
@@ -177,9 +211,7 @@ def _stateless_generator_class() -> Any:
 @lru_cache(maxsize=1)
 def layer_names() -> tuple[str, ...]:
     """The image preprocessing layers of the Keras that is installed."""
-    tensorflow()
-    import keras
-
+    keras = _keras()
     base = inspect.getmro(keras.layers.RandomFlip)[1]  # BaseImagePreprocessingLayer, which Keras does not export
     names = (name for name in dir(keras.layers) if inspect.isclass(getattr(keras.layers, name)))
     return tuple(sorted(name for name in names if issubclass(getattr(keras.layers, name), base)))
@@ -187,8 +219,7 @@ def layer_names() -> tuple[str, ...]:
 
 def argument_names(layer: str) -> list[str]:
     """The arguments that `layer` takes here: its own, less `seed` and what concerns boxes and batches."""
-    import keras
-
+    keras = _keras()
     hidden = {"self", "kwargs", "seed", "name", "dtype", "data_format", "bounding_box_format"}
     return [name for name in inspect.signature(getattr(keras.layers, layer).__init__).parameters if name not in hidden]
 

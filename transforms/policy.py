@@ -159,7 +159,7 @@ def draw_and_apply(op: Transform, draws: Draws, sample: Sample) -> tuple[Params,
         return params, op.transform(sample, params)
     except TransformError:
         raise
-    except Exception as error:  # the user's function, or an image that the op was not made for
+    except (Exception, SystemExit) as error:  # the user's function, or an image that the op was not made for
         reason = str(error).strip().split("\n")[0]
         raise TransformError(f"{op.spec_name} failed with {type(error).__name__}: {reason}") from error
 

@@ -1,0 +1,57 @@
+"""Lineage: the libraries and the user's own modules that a version's bytes depend on."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+
+from augmill.pipeline.shard import file_sha256
+from augmill.pipeline.spec import Spec
+from augmill.transforms.function import UserFunction
+
+# What can change a byte of a shard, and is therefore recorded.
+LIBRARIES = ("augmill", "tensorflow", "keras", "opencv-python-headless", "numpy", "Pillow", "protobuf")
+
+
+def library_versions() -> dict[str, str]:
+    """The versions of the libraries that decide a shard's bytes."""
+    found = {}
+    for name in LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+def user_code(spec: Spec) -> dict[str, str]:
+    """The SHA-256 of each module that the spec's functions stand in, and of the user's modules that those use."""
+    found: dict[str, str] = {}
+    waiting = [op.target.partition(":")[0] for _, op in spec.policy.leaves() if isinstance(op, UserFunction)]
+    while waiting:
+        name = waiting.pop()
+        module = sys.modules.get(name)
+        file = getattr(module, "__file__", None)
+        if name in found or module is None or file is None or _is_library(file):
+            continue
+        found[name] = file_sha256(Path(file))
+        waiting += _used_by(module)
+    return dict(sorted(found.items()))
+
+
+def _used_by(module: ModuleType) -> list[str]:
+    """The modules whose names, or the names in which, a module uses."""
+    values = list(vars(module).values())
+    return [
+        str(getattr(value, "__name__" if isinstance(value, ModuleType) else "__module__", "") or "") for value in values
+    ]
+
+
+def _is_library(file: str) -> bool:
+    """Tell whether a file came with Python or was installed: its distribution's version then stands for it."""
+    homes = [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
+    path = Path(file).resolve()
+    return any(path.is_relative_to(Path(home).resolve()) for home in homes)
