@@ -8,18 +8,22 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 
-from augmill.transforms.base import Sample, Transform, TransformError, check_number, check_range
+from augmill.transforms.base import PixelTransform, Sample, Transform, TransformError, check_number, check_range
 from augmill.transforms.color import RandomContrast
 from augmill.transforms.geometry import RandomCrop, RandomFlipLeftRight
+from augmill.transforms.randomness import Draws
 
 
 @dataclass(frozen=True, repr=False)
-class Shift(Transform):
+class Shift(PixelTransform):
     """Roll the image by `by` pixels."""
 
     by: Any
 
     name: ClassVar[str] = "shift"
+
+    def draw(self, draws: Draws, shape: tuple[int, ...]) -> dict[str, Any]:
+        return {}
 
     def apply(self, image: np.ndarray, params: dict[str, Any]) -> np.ndarray:
         return np.roll(image, self.by, axis=1)
@@ -94,3 +98,9 @@ def test_a_transform_of_pixels_leaves_the_label(photo: np.ndarray) -> None:
 def test_equal_arguments_make_equal_transforms() -> None:
     assert RandomCrop([20, 30, 3]) == RandomCrop((20, 30, 3))  # type: ignore[arg-type]
     assert RandomContrast(0.5, 1.5) != RandomContrast(0.5, 1.6)
+
+
+def test_a_transform_must_say_how_it_draws_and_what_it_does() -> None:
+    for kind in (Transform, PixelTransform):
+        with pytest.raises(TypeError, match="abstract"):
+            kind()

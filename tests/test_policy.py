@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from augmill.transforms.base import Sample, Transform, TransformError
+from augmill.transforms.base import PixelTransform, Sample, Transform, TransformError
 from augmill.transforms.catalog import parse_policy
 from augmill.transforms.color import RandomBrightness, RandomContrast, RandomHue
 from augmill.transforms.geometry import RandomCrop, RandomFlipLeftRight, RandomFlipUpDown
@@ -32,7 +32,7 @@ MIXED = Policy(
 
 
 @dataclass(frozen=True, repr=False)
-class Mark(Transform):
+class Mark(PixelTransform):
     """Count by `factor` and `term` in the first pixel, so that the order of two marks can be read off."""
 
     factor: int

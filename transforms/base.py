@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, ClassVar
@@ -32,26 +33,22 @@ class Sample:
 
 
 @dataclass(frozen=True)
-class Transform:
-    """One randomised operation on an image.
+class Transform(ABC):
+    """One randomised operation on a sample.
 
-    A subclass is a frozen dataclass whose fields are the arguments that the op takes in a spec. `draw` decides, `apply`
-    acts, and neither keeps state: the same parameters on the same image give the same pixels.
+    A subclass is a frozen dataclass whose fields are the arguments that the op takes in a spec. `draw` decides,
+    `transform` acts, and neither keeps state: the same parameters on the same sample give the same pixels.
     """
 
     name: ClassVar[str] = ""
 
+    @abstractmethod
     def draw(self, draws: Draws, shape: Shape) -> Params:
         """Decide this rendition's parameters for an image of `shape`, from `draws` alone."""
-        raise NotImplementedError
 
-    def apply(self, image: np.ndarray, params: Params) -> np.ndarray:
-        """Carry out `params` on a uint8 [height, width, 3] image and return a uint8 one."""
-        raise NotImplementedError
-
+    @abstractmethod
     def transform(self, sample: Sample, params: Params) -> Sample:
-        """Carry out `params` on a whole sample; ops that only see pixels leave the rest as it is."""
-        return replace(sample, image=self.apply(sample.image, params))
+        """Carry out `params` on a whole sample."""
 
     @property
     def spec_name(self) -> str:
@@ -62,19 +59,34 @@ class Transform:
         """The arguments as they stand in a spec, defaults included."""
         given = {field: getattr(self, field.name) for field in fields(self)}
         # 1 and 1.0 are one argument, and have one spec.
-        return {field.name: float(value) if field.type == "float" else _plain(value) for field, value in given.items()}
+        return {
+            field.name: float(value) if field.type == "float" else plain_value(value) for field, value in given.items()
+        }
 
     def __repr__(self) -> str:
+        """The op as it stands in a spec."""
         given = ", ".join(f"{name}={value!r}" for name, value in self.arguments().items())
         return f"{self.spec_name}({given})"
 
 
-def _plain(value: Any) -> Any:
+@dataclass(frozen=True, repr=False)
+class PixelTransform(Transform):
+    """A transform that sees the image alone and leaves the label as it is."""
+
+    @abstractmethod
+    def apply(self, image: np.ndarray, params: Params) -> np.ndarray:
+        """Carry out `params` on a uint8 [height, width, 3] image and return a uint8 one."""
+
+    def transform(self, sample: Sample, params: Params) -> Sample:
+        return replace(sample, image=self.apply(sample.image, params))
+
+
+def plain_value(value: Any) -> Any:
     """Turn tuples into lists, as YAML and JSON have them."""
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain_value(item) for item in value]
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: plain_value(item) for key, item in value.items()}
     return value
 
 

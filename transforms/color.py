@@ -12,12 +12,12 @@ from typing import ClassVar
 import numpy as np
 
 from augmill.transforms.backend import tensorflow
-from augmill.transforms.base import Params, Shape, Transform, check_number, check_range
+from augmill.transforms.base import Params, PixelTransform, Shape, check_number, check_range
 from augmill.transforms.randomness import Draws
 
 
 @dataclass(frozen=True, repr=False)
-class RandomBrightness(Transform):
+class RandomBrightness(PixelTransform):
     """Add one value, drawn from [-max_delta, max_delta), to all pixels.
 
     `max_delta` is a fraction of the full range, in (0, 1]: 0.2 is 51 levels of 255. Equivalent:
@@ -40,7 +40,7 @@ class RandomBrightness(Transform):
 
 
 @dataclass(frozen=True, repr=False)
-class RandomContrast(Transform):
+class RandomContrast(PixelTransform):
     """Scale each channel's distance from its mean by a factor drawn from [lower, upper).
 
     Equivalent: `tf.image.random_contrast`. Parameters: `factor`.
@@ -62,7 +62,7 @@ class RandomContrast(Transform):
 
 
 @dataclass(frozen=True, repr=False)
-class RandomSaturation(Transform):
+class RandomSaturation(PixelTransform):
     """Scale the saturation (of HSV) by a factor drawn from [lower, upper).
 
     Equivalent: `tf.image.random_saturation`. Parameters: `factor`.
@@ -84,7 +84,7 @@ class RandomSaturation(Transform):
 
 
 @dataclass(frozen=True, repr=False)
-class RandomHue(Transform):
+class RandomHue(PixelTransform):
     """Turn the hue (of HSV) by an amount drawn from [-max_delta, max_delta).
 
     `max_delta` is in turns, in (0, 0.5]: 0.5 reaches every hue. Equivalent: `tf.image.random_hue`. Parameters: `delta`.

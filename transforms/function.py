@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from augmill.transforms.backend import tensorflow
-from augmill.transforms.base import Params, Sample, Shape, Transform, TransformError, _plain
+from augmill.transforms.base import Params, Sample, Shape, Transform, TransformError, plain_value
 from augmill.transforms.randomness import Draws
 
 GIVEN = ("image", "label", "seed")  # what a function may ask for by parameter name
@@ -99,7 +99,7 @@ class UserFunction(Transform):
         return self.target
 
     def arguments(self) -> dict[str, Any]:
-        return dict(_plain(self.given))
+        return dict(plain_value(self.given))
 
     def draw(self, draws: Draws, shape: Shape) -> Params:
         return {"seed": list(draws.seed_pair())} if self.takes_seed else {}

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from augmill.transforms.backend import tensorflow
-from augmill.transforms.base import Params, Shape, Transform, TransformError
+from augmill.transforms.base import Params, PixelTransform, Shape, TransformError
 from augmill.transforms.randomness import Draws
 
 
 @dataclass(frozen=True, repr=False)
-class RandomFlipLeftRight(Transform):
+class RandomFlipLeftRight(PixelTransform):
     """Mirror the image left to right with probability 0.5.
 
     Equivalent: `tf.image.random_flip_left_right`. Parameters: `flip`, a bool.
@@ -29,7 +29,7 @@ class RandomFlipLeftRight(Transform):
 
 
 @dataclass(frozen=True, repr=False)
-class RandomFlipUpDown(Transform):
+class RandomFlipUpDown(PixelTransform):
     """Turn the image upside down, mirrored, with probability 0.5.
 
     Equivalent: `tf.image.random_flip_up_down`. Parameters: `flip`, a bool.
@@ -45,7 +45,7 @@ class RandomFlipUpDown(Transform):
 
 
 @dataclass(frozen=True, repr=False)
-class RandomCrop(Transform):
+class RandomCrop(PixelTransform):
     """Cut out a window of a fixed size at a uniformly drawn place.
 
     `size` is [height, width, 3] in pixels, no larger than the image. Equivalent: `tf.image.random_crop`. Parameters:

@@ -8,12 +8,12 @@ from typing import Any, ClassVar
 import numpy as np
 
 from augmill.transforms.backend import tensorflow
-from augmill.transforms.base import Params, Shape, Transform, TransformError
+from augmill.transforms.base import Params, PixelTransform, Shape, TransformError
 from augmill.transforms.randomness import Draws
 
 
 @dataclass(frozen=True, repr=False)
-class RandomJpegQuality(Transform):
+class RandomJpegQuality(PixelTransform):
     """Encode the image as JPEG at a drawn quality and decode it again.
 
     The quality is a whole number from min_jpeg_quality to max_jpeg_quality - 1, within 0 to 100. Equivalent:

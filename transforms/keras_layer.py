@@ -19,7 +19,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from augmill.transforms.backend import tensorflow, to_uint8
-from augmill.transforms.base import Params, Shape, Transform, TransformError, _plain
+from augmill.transforms.base import Params, PixelTransform, Shape, TransformError, plain_value
 from augmill.transforms.randomness import Draws
 
 PREFIX = "keras.layers."
@@ -39,7 +39,7 @@ _MOST_NUMBERS = 4  # a parameter with more numbers than this is a field or a mas
 
 
 @dataclass(frozen=True, repr=False)
-class KerasLayer(Transform):
+class KerasLayer(PixelTransform):
     """Apply one `keras.layers` image layer, with its own arguments and meanings.
 
     The layer sees a float32 [height, width, 3] image in [0, 255], as in training; its result is rounded and saturated
@@ -97,7 +97,7 @@ class KerasLayer(Transform):
         return PREFIX + self.layer
 
     def arguments(self) -> dict[str, Any]:
-        return dict(_plain(self.given))
+        return dict(plain_value(self.given))
 
     def draw(self, draws: Draws, shape: Shape) -> Params:
         seed = draws.seed_pair()
