@@ -14,8 +14,6 @@ import pytest
 from PIL import Image
 
 from augmill.pipeline import Version, build
-from augmill.pipeline.builder import differences, estimate, next_version
-from augmill.pipeline.check import CheckReport
 from augmill.pipeline.errors import BuildError, VersionError
 from augmill.pipeline.example import decode_example, encode_example
 from augmill.pipeline.image import decode_image, encode_image
@@ -25,7 +23,6 @@ from augmill.pipeline.materialize import Materializer
 from augmill.pipeline.plan import make_plan
 from augmill.pipeline.shard import ShardWriter, scan_records
 from augmill.pipeline.workspace import Workspace
-from augmill.transforms.audit import Effects
 
 
 @pytest.fixture(scope="module")
@@ -47,34 +44,6 @@ def test_a_build_ends_in_a_version_that_verifies(tmp_path: Path, make_spec: Call
     assert told == ["48 examples in 7 blocks, 116 records to write"]
     assert not (tmp_path / "crops/1.0.0.building").exists()
     assert version.manifest.libraries["tensorflow"].count(".") == 2
-
-
-def test_the_same_spec_finds_its_version_standing(
-    tmp_path: Path, make_spec: Callable[..., Any], publish_version: Callable[..., Version], files_of: Any
-) -> None:
-    published = publish_version(make_spec(), tmp_path)
-    before, told = files_of(published.path), []
-
-    again = build(make_spec(), tmp_path, say=told.append)
-
-    assert again.manifest == published.manifest
-    assert told == ["crops 1.0.0 is already built from this spec (116 records); nothing to do"]
-    assert files_of(published.path) == before
-
-
-def test_another_spec_is_refused_with_what_differs_and_the_next_version(
-    tmp_path: Path, make_spec: Callable[..., Any], publish_version: Callable[..., Version], files_of: Any
-) -> None:
-    published = publish_version(make_spec(), tmp_path)
-    before = files_of(published.path)
-
-    with pytest.raises(VersionError) as refused:
-        build(make_spec(copies=3, seed=9), tmp_path)
-
-    assert "seed: 3 is published, 9 is in the spec" in str(refused.value)
-    assert "copies: 2 is published, 3 is in the spec" in str(refused.value)
-    assert "Set version: 2.0.0" in str(refused.value)
-    assert files_of(published.path) == before
 
 
 def test_an_unfinished_build_of_the_same_is_taken_up(tmp_path: Path, make_spec: Callable[..., Any]) -> None:
@@ -181,41 +150,6 @@ def spoilt_folder(tmp_path: Path, photo_folder: Path) -> Path:
     return folder
 
 
-def test_the_estimate_is_the_sample_times_the_whole(tmp_path: Path, make_spec: Callable[..., Any]) -> None:
-    spec = make_spec()
-    plan = make_plan(spec, list_source(spec))
-    report = CheckReport(Effects([]), open_seconds=0.5, copy_seconds=2.0, record_bytes=1000.0)
-
-    one, two = (estimate(spec, plan, report, workers, tmp_path / "not/there/yet") for workers in (1, 2))
-
-    train = plan.splits["train"].examples
-    copies = 3 * train + (48 - train)
-    assert one.records == copies == 116
-    assert one.bytes == 1000 * copies
-    assert one.seconds - 8 == pytest.approx(0.5 * 48 + 2.0 * 2 * train)
-    assert two.seconds - 8 == pytest.approx((one.seconds - 8) / 2)
-    assert one.free > 0
-
-
-def test_differences_name_the_place_and_both_values() -> None:
-    old = {"seed": 1, "image": {"size": [32, 32]}, "augment": ["a", {"b": {"x": 1}}]}
-    new = {"seed": 1, "image": {"size": [64, 32]}, "augment": ["a", {"b": {"x": 2}}]}
-
-    assert differences(old, new) == [
-        "image.size: [32, 32] is published, [64, 32] is in the spec",
-        "augment[1].b.x: 1 is published, 2 is in the spec",
-    ]
-
-
-def test_the_next_version_follows_the_newest_by_number(
-    tmp_path: Path, make_spec: Callable[..., Any], publish_version: Callable[..., Version]
-) -> None:
-    for number in ("9.0.0", "10.0.1"):
-        publish_version(make_spec(version=number, copies=0, augment=[]), tmp_path)
-
-    assert next_version(tmp_path / "crops") == "11.0.0"
-
-
 def test_a_source_file_of_equal_size_that_changed_is_not_taken_for_the_old_one(
     tmp_path: Path, make_spec: Callable[..., Any], bmp_folder: Path
 ) -> None:
@@ -285,26 +219,11 @@ def test_a_resume_needs_room_for_what_is_missing_alone(
     spec = make_spec()
     _build_some_blocks(spec, tmp_path, 6)
     free = shutil.disk_usage(tmp_path)._replace(free=60_000)
-    monkeypatch.setattr("augmill.pipeline.builder.shutil.disk_usage", lambda path: free)
+    monkeypatch.setattr("augmill.pipeline.estimate.shutil.disk_usage", lambda path: free)
 
     assert build(spec, tmp_path, workers=1).records == 116
     with pytest.raises(BuildError, match=r"needs about .* more and 60\.0 kB are free"):
         build(spec, tmp_path / "elsewhere", workers=1)
-
-
-def test_a_standing_version_tells_what_changed_since_and_what_a_build_left_is_tidied(
-    tmp_path: Path, make_spec: Callable[..., Any], photo_folder: Path, publish_version: Callable[..., Version]
-) -> None:
-    folder = shutil.copytree(photo_folder, tmp_path / "photos")
-    spec, told = make_spec(source={"folder": str(folder)}), list[str]()
-    publish_version(spec, tmp_path / "out")
-    shutil.copy(folder / "cat/cat-000.png", folder / "cat/new.png")
-    (tmp_path / "out/crops/1.0.0.building").mkdir()
-
-    build(spec, tmp_path / "out", say=told.append)
-
-    assert told[1].startswith("note: the source changed (48 examples then, 49 now) since; set another version")
-    assert not (tmp_path / "out/crops/1.0.0.building").exists()
 
 
 def test_the_module_beside_the_spec_is_used_and_not_one_in_the_current_folder(

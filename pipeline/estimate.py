@@ -1,0 +1,82 @@
+"""What a build will cost in time and room, reckoned from a timed sample, and whether there is room for it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from augmill.pipeline.check import CheckReport
+from augmill.pipeline.errors import BuildError
+from augmill.pipeline.plan import Plan
+from augmill.pipeline.spec import Spec
+from augmill.pipeline.units import size_text
+
+WORKER_START_SECONDS = 8.0  # a fresh Python with TensorFlow in it
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a build will cost, from a timed sample.
+
+    Attributes:
+      records: to be written. bytes: of all shards. seconds: with `workers` processes.
+      free: bytes free where it will stand.
+    """
+
+    records: int
+    bytes: int
+    seconds: float
+    workers: int
+    free: int
+
+
+def estimate(spec: Spec, plan: Plan, report: CheckReport, workers: int, target: Path) -> Estimate:
+    """Reckon a build's time and room from the sample that a check has timed."""
+    records = plan.records(spec)
+    augmented = plan.splits["train"].examples * spec.copies if "train" in plan.splits else 0
+    seconds = report.open_seconds * plan.examples + report.copy_seconds * augmented
+    return Estimate(
+        records=sum(records.values()),
+        bytes=round(report.record_bytes * sum(records.values())),
+        seconds=seconds / workers + WORKER_START_SECONDS,
+        workers=workers,
+        free=shutil.disk_usage(_existing(target)).free,
+    )
+
+
+def default_workers() -> int:
+    """A worker for each core that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def check_room(cost: Estimate, done: int) -> None:
+    """Refuse a build that there is no room for.
+
+    Args:
+      cost: of the whole version.
+      done: bytes of it that stand already.
+
+    Raises:
+      BuildError: saying what is needed and what is there.
+    """
+    needed = cost.bytes - done
+    if needed > cost.free:
+        raise BuildError(
+            f"the version needs about {size_text(needed)} more and {size_text(cost.free)} are free; make room, choose "
+            "another --output, or write less (fewer copies, a smaller image.size, encoding jpeg)"
+        )
+
+
+def check_writable(target: Path) -> None:
+    """Refuse a target that cannot be written before any work is done for it."""
+    parent = _existing(target)
+    if not parent.is_dir():
+        raise BuildError(f"cannot write to {target}: {parent} is a file; choose another --output")
+    if not os.access(parent, os.W_OK | os.X_OK):
+        raise BuildError(f"cannot write to {parent}: permission denied; choose another --output")
+
+
+def _existing(path: Path) -> Path:
+    return next(parent for parent in [path, *path.parents] if os.path.lexists(parent))
