@@ -1,0 +1,22 @@
+"""Sizes and times are told in the unit that suits them."""
+
+from __future__ import annotations
+
+import pytest
+
+from augmill.pipeline.units import size_text, time_text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (3_145_728, "3.1 MB"), (2.5e9, "2.5 GB"), (7e15, "7000.0 TB")],
+)
+def test_sizes(count: float, text: str) -> None:
+    assert size_text(count) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (89, "89 s"), (90, "2 min"), (5399, "90 min"), (7200, "2.0 h")]
+)
+def test_times(seconds: float, text: str) -> None:
+    assert time_text(seconds) == text
