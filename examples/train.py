@@ -18,12 +18,14 @@ def small_network(classes: int) -> keras.Model:
     """A few convolutions; it sees uint8 pixels and scales them itself, on the device."""
     layers = [keras.layers.Rescaling(1 / 127.5, offset=-1)]
     for filters in (16, 32, 64):
-        layers += [keras.layers.Conv2D(filters, 3, strides=2, activation="relu"), keras.layers.BatchNormalization()]
+        layers.append(keras.layers.Conv2D(filters, 3, strides=2, activation="relu"))
+        layers.append(keras.layers.BatchNormalization(momentum=0.9))  # an epoch here is only some fifty steps
     layers += [keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(classes, activation="softmax")]
     return keras.Sequential(layers)
 
 
 def main(path: str) -> None:
+    keras.utils.set_random_seed(1)
     version = Version(path)
     model = small_network(len(version.manifest.classes or []))
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])

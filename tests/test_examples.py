@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -59,4 +60,6 @@ def test_the_quickstart_builds_and_trains(house: Path) -> None:
         assert effect["changed"] > 0.4 * effect["applied"] > 0, effect["op"]
 
     trained = _run(house / "examples/train.py", version.path)
-    assert trained.count("val_accuracy") == 2
+    accuracies = [float(value) for value in re.findall(r"val_accuracy: ([\d.]+)", trained)]
+    assert len(accuracies) == 2
+    assert accuracies[-1] > 0.6, "one in five would be chance"
