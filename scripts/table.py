@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from augmill.transforms.audit import Effect
+
 
 def echo_json(value: Any) -> None:
     """Print a value as JSON, for programs."""
@@ -29,17 +31,12 @@ def echo_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 def echo_effects(effects: Sequence[dict[str, Any]]) -> None:
     """Print what each op did."""
-    rows = [
-        (
-            row["at"],
-            row["op"],
-            row["applied"],
-            f"{row['changed'] / row['applied']:.1%}" if row["applied"] else "-",
-            f"{row['difference'] / row['compared']:.1f}" if row["compared"] else "-",
-            ", ".join(f"{name} {low:.4g} to {high:.4g}" for name, (low, high) in row["ranges"].items()),
-        )
-        for row in effects
-    ]
+    rows = []
+    for effect in (Effect(**row) for row in effects):
+        changed = f"{effect.changed_fraction:.1%}" if effect.applied else "-"
+        change = "-" if effect.mean_change is None else f"{effect.mean_change:.1f}"
+        drawn = ", ".join(f"{name} {low:.4g} to {high:.4g}" for name, (low, high) in effect.ranges.items())
+        rows.append((effect.at, effect.op, effect.applied, changed, change, drawn))
     echo_table(["at", "op", "applied", "changed", "mean change", "drawn"], rows)
 
 
