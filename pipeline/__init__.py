@@ -1,4 +1,4 @@
-"""augmill's pipeline: `Spec`, `build`, `load` and `Version`.
+"""augmill's pipeline: `Spec`, `build`, `load`, `loader_callback` and `Version`.
 
 Each is imported when it is first asked for: a training script that loads a version pays neither for Beam nor for the
 transforms.
@@ -14,11 +14,19 @@ if TYPE_CHECKING:
     from augmill.pipeline.errors import AugmillError
     from augmill.pipeline.loader import load
     from augmill.pipeline.spec import Spec
+    from augmill.pipeline.training import loader_callback
     from augmill.pipeline.version import Version
 
-_HOMES = {"AugmillError": "errors", "Spec": "spec", "Version": "version", "build": "builder", "load": "loader"}
+_HOMES = {
+    "AugmillError": "errors",
+    "Spec": "spec",
+    "Version": "version",
+    "build": "builder",
+    "load": "loader",
+    "loader_callback": "training",
+}
 
-__all__ = ["AugmillError", "Spec", "Version", "build", "load"]
+__all__ = ["AugmillError", "Spec", "Version", "build", "load", "loader_callback"]
 
 
 def __getattr__(name: str) -> Any:

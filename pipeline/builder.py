@@ -12,9 +12,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from augmill.pipeline.check import CheckReport, run_check
+from augmill.pipeline.check import run_check
 from augmill.pipeline.errors import BuildError, CheckError
 from augmill.pipeline.estimate import check_room, check_writable, default_workers, estimate
+from augmill.pipeline.judgement import CheckReport
 from augmill.pipeline.lineage import library_versions, user_code
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.plan import Plan, make_plan
@@ -91,7 +92,7 @@ def build(
 def _plan(spec: Spec, target: Path, say: Say) -> tuple[Listing, Plan]:
     """List the source and plan the build; nothing is written yet."""
     listing = list_source(spec)
-    if target.is_relative_to(listing.root.resolve()) and listing.container == "file":
+    if target.is_relative_to(listing.root.resolve()) and spec.source.kind in ("folder", "segmentation"):
         raise BuildError(f"{target} lies inside the source folder {listing.root}; choose another --output")
     plan = make_plan(spec, listing)
     if listing.ignored:

@@ -7,8 +7,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from augmill.pipeline.check import CheckReport
 from augmill.pipeline.errors import BuildError
+from augmill.pipeline.judgement import CheckReport
 from augmill.pipeline.plan import Plan
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.units import size_text

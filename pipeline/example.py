@@ -18,6 +18,7 @@ FeatureValue = bytes | int | float | list[bytes] | list[int] | list[float]
 
 # The features of a record, in the order in which they are explained in the docs.
 IMAGE, LABEL, KEY, COPY, AUGMENTATION = "image", "label", "key", "copy", "augmentation"
+SOFT_LABEL = "soft_label"  # the weight of each class, where the policy mixes images
 
 
 @lru_cache(maxsize=1)
@@ -62,7 +63,9 @@ def encode_example(features: Mapping[str, FeatureValue]) -> bytes:
     for name, value in features.items():
         values = value if isinstance(value, list) else [value]
         feature = example.features.feature[name]
-        if not values or isinstance(values[0], bytes):
+        if not values:
+            continue  # a feature of no kind, which every reader takes for an empty one of the kind it expects
+        if isinstance(values[0], bytes):
             feature.bytes_list.value.extend(values)
         elif isinstance(values[0], float):
             feature.float_list.value.extend(values)

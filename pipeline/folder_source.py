@@ -43,7 +43,7 @@ def list_folder(root: Path) -> Listing:
     labels = {name: label for label, name in enumerate(classes)}
 
     addresses, outside, bad, ignored, filled = [], [], list[BadExample](), Counter[str](), set()
-    for path, size in _files(root):
+    for path, size in walk_files(root):
         parts = path.relative_to(root).parts
         depth = 2 if splits else 1
         if path.suffix.lower() not in EXTENSIONS:
@@ -63,14 +63,14 @@ def list_folder(root: Path) -> Listing:
     if outside:
         layout = "<split>/<class>/" if splits else "<class>/"
         raise SourceError(
-            f"{len(outside)} images in {root} stand outside of a class folder ({_some(outside)}); "
+            f"{len(outside)} images in {root} stand outside of a class folder ({some(outside)}); "
             f"move them into {layout}"
         )
     empty = [name for name in classes if name not in filled]
     if not addresses:
         raise SourceError(f"source folder {root} holds no image; it may hold {', '.join(sorted(EXTENSIONS))}")
     if empty:
-        raise SourceError(f"class folders of {root} without an image: {_some(empty)}; fill or remove them")
+        raise SourceError(f"class folders of {root} without an image: {some(empty)}; fill or remove them")
     return Listing(root, "file", None, make_table(addresses, str(root)), classes, bad, ignored)
 
 
@@ -85,7 +85,7 @@ def _folders(parent: Path) -> list[Path]:
     return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def _files(root: Path) -> Iterator[tuple[Path, int]]:
+def walk_files(root: Path) -> Iterator[tuple[Path, int]]:
     """Walk the files below `root` with their sizes, following links and leaving hidden folders out."""
 
     def refuse(error: OSError) -> None:
@@ -106,5 +106,6 @@ def _leads_up(folder: Path) -> bool:
     return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
 
 
-def _some(names: list[str], most: int = 5) -> str:
+def some(names: list[str], most: int = 5) -> str:
+    """The first few names, and how many more there are."""
     return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+
+from augmill.transforms.motion import Motion, scaling, translation
 
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"RIFF", b"GIF8")
 _END_MARKERS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG": b"IEND"}
@@ -17,7 +21,7 @@ class ImageError(ValueError):
     """The bytes are not an image that can be read; the message is the reason."""
 
 
-def decode_image(data: bytes) -> np.ndarray:
+def decode_image(data: bytes, channels: int = 3) -> np.ndarray:
     """Decode JPEG, PNG, BMP, WebP or the first frame of a GIF to what a viewer shows.
 
     Grayscale, palette, CMYK and 16-bit images become RGB; 16 bits are scaled to 8; an alpha channel is dropped, not
@@ -25,13 +29,19 @@ def decode_image(data: bytes) -> np.ndarray:
 
     Args:
       data: a whole encoded image.
+      channels: 3 for RGB, or 1 for its grey (ITU-R BT.601 luma): of a gray image, its own levels.
 
     Returns:
-      uint8 [height, width, 3], RGB.
+      uint8 [height, width, channels].
 
     Raises:
       ImageError: empty, truncated or not one of these formats.
     """
+    image = _decode_colours(data)
+    return image if channels == 3 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
+
+
+def _decode_colours(data: bytes) -> np.ndarray:
     if not data:
         raise ImageError("the file is empty")
     if not data.startswith(_MAGIC) or (data.startswith(b"RIFF") and data[8:12] != b"WEBP"):
@@ -79,45 +89,72 @@ def _decode_with_pillow(data: bytes) -> np.ndarray:
         raise ImageError(f"cannot be decoded: {error}") from error
 
 
+class _Fit(NamedTuple):
+    """How an image is brought to a size: a window of it is resized into a place of the result. All in pixels."""
+
+    top: int
+    left: int
+    rows: int
+    columns: int
+    place_top: int
+    place_left: int
+    height: int
+    width: int
+
+
 def fit_image(image: np.ndarray, size: tuple[int, int], fit: str = "stretch") -> np.ndarray:
     """Bring an image to `size`.
 
     Pixels are averaged over their area when shrinking and interpolated bilinearly when growing.
 
     Args:
-      image: uint8 [height, width, 3].
+      image: uint8 [height, width, channels].
       size: (height, width) in pixels.
       fit: "stretch" to the size as it is, "crop" the middle or "pad" with black to keep the proportions.
     """
-    height, width = size
-    if image.shape[:2] == (height, width):
+    if image.shape[:2] == tuple(size):
         return image
-    if fit == "crop":
-        image = _crop_to_ratio(image, height, width)
-    if fit != "pad":
-        return _resize(image, height, width)
-    scale = min(height / image.shape[0], width / image.shape[1])
-    inner = _resize(image, max(1, round(image.shape[0] * scale)), max(1, round(image.shape[1] * scale)))
-    top, left = (height - inner.shape[0]) // 2, (width - inner.shape[1]) // 2
-    padded = np.zeros((height, width, 3), np.uint8)
-    padded[top : top + inner.shape[0], left : left + inner.shape[1]] = inner
+    by = _fit(image.shape, size, fit)
+    window = image[by.top : by.top + by.rows, by.left : by.left + by.columns]
+    inner = _resize(window, by.height, by.width)
+    if inner.shape[:2] == tuple(size):
+        return inner
+    padded = np.zeros((*size, image.shape[2]), np.uint8)
+    padded[by.place_top : by.place_top + by.height, by.place_left : by.place_left + by.width] = inner
     return padded
 
 
-def _crop_to_ratio(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    scale = min(image.shape[0] / height, image.shape[1] / width)
-    rows, columns = max(1, round(height * scale)), max(1, round(width * scale))
-    top, left = (image.shape[0] - rows) // 2, (image.shape[1] - columns) // 2
-    return image[top : top + rows, left : left + columns]
+def fit_motion(shape: Sequence[int], size: tuple[int, int], fit: str = "stretch") -> Motion:
+    """Where `fit_image` moves the pixels of an image of `shape`; annotations go the same way."""
+    by = _fit(shape, size, fit)
+    to_window = translation(-by.left, -by.top)
+    to_place = translation(by.place_left, by.place_top)
+    return Motion((size[0], size[1]), to_place @ scaling(by.width / by.columns, by.height / by.rows) @ to_window)
+
+
+def _fit(shape: Sequence[int], size: tuple[int, int], fit: str) -> _Fit:
+    (rows, columns), (height, width) = shape[:2], size
+    if fit == "crop":
+        scale = min(rows / height, columns / width)
+        kept_rows, kept_columns = max(1, round(height * scale)), max(1, round(width * scale))
+        top, left = (rows - kept_rows) // 2, (columns - kept_columns) // 2
+        return _Fit(top, left, kept_rows, kept_columns, 0, 0, height, width)
+    if fit == "pad":
+        scale = min(height / rows, width / columns)
+        inner_height, inner_width = max(1, round(rows * scale)), max(1, round(columns * scale))
+        top, left = (height - inner_height) // 2, (width - inner_width) // 2
+        return _Fit(0, 0, rows, columns, top, left, inner_height, inner_width)
+    return _Fit(0, 0, rows, columns, 0, 0, height, width)
 
 
 def _resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
     shrinks = height < image.shape[0] or width < image.shape[1]
-    return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    resized = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+    return resized.reshape(height, width, image.shape[2])  # OpenCV drops a single channel's axis
 
 
 def encode_image(image: np.ndarray, encoding: str, quality: int = 95) -> bytes:
-    """Encode a uint8 [height, width, 3] RGB image as "jpeg" (4:2:0, at `quality`), "png" (lossless) or "raw" bytes."""
+    """Encode a uint8 [height, width, 3 or 1] image as "jpeg" (4:2:0, at `quality`), "png" (lossless) or "raw" bytes."""
     if encoding == "raw":
         return image.tobytes()
     flags = [cv2.IMWRITE_JPEG_QUALITY, quality] if encoding == "jpeg" else [cv2.IMWRITE_PNG_COMPRESSION, 1]

@@ -10,7 +10,8 @@ from types import ModuleType
 
 from augmill.pipeline.shard import file_sha256
 from augmill.pipeline.spec import Spec
-from augmill.transforms.function import UserFunction
+from augmill.pipeline.version import Version
+from augmill.transforms.user_code import UserCode
 
 # What can change a byte of a shard, and is therefore recorded.
 LIBRARIES = ("augmill", "tensorflow", "keras", "opencv-python-headless", "numpy", "Pillow", "protobuf")
@@ -28,9 +29,9 @@ def library_versions() -> dict[str, str]:
 
 
 def user_code(spec: Spec) -> dict[str, str]:
-    """The SHA-256 of each module that the spec's functions stand in, and of the user's modules that those use."""
+    """The SHA-256 of each module of the user's that the spec names, and of those that these use."""
     found: dict[str, str] = {}
-    waiting = [op.target.partition(":")[0] for _, op in spec.policy.leaves() if isinstance(op, UserFunction)]
+    waiting = [op.target.partition(":")[0] for _, op in spec.policy.leaves() if isinstance(op, UserCode)]
     while waiting:
         name = waiting.pop()
         module = sys.modules.get(name)
@@ -40,6 +41,17 @@ def user_code(spec: Spec) -> dict[str, str]:
         found[name] = file_sha256(Path(file))
         waiting += _used_by(module)
     return dict(sorted(found.items()))
+
+
+def changes_since(version: Version, spec: Spec) -> list[str]:
+    """What has changed since a version was built, of the code and the libraries that its bytes depend on."""
+    code = user_code(spec)
+    changed = [f"module {name} changed" for name in code if version.manifest.code.get(name) != code[name]]
+    for name, number in library_versions().items():
+        before = version.manifest.libraries.get(name, number)
+        if before != number:
+            changed.append(f"{name} went from {before} to {number}")
+    return changed
 
 
 def _used_by(module: ModuleType) -> list[str]:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from augmill.pipeline.coco_source import list_coco
 from augmill.pipeline.errors import SourceError
 from augmill.pipeline.folder_source import list_folder
+from augmill.pipeline.segmentation_source import list_segmentation
 from augmill.pipeline.source import Listing
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.tfds_source import list_tfds
@@ -25,6 +27,10 @@ def list_source(spec: Spec) -> Listing:
             return list_folder(Path(os.path.normpath(spec.base / source.folder)))
         if source.tfrecord is not None:
             return list_tfrecord(source, spec.base)
+        if source.coco is not None:
+            return list_coco(source, spec.base)
+        if source.segmentation is not None:
+            return list_segmentation(source, spec.base)
         return list_tfds(source, spec.base)
     except OSError as error:
         raise SourceError(f"the source cannot be read: {error}") from error

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
+from augmill.pipeline.decoding import make_decoder
 from augmill.pipeline.errors import VersionError
 from augmill.pipeline.order import CHUNK, WINDOW, Order, make_order
 from augmill.pipeline.shard import read_index
@@ -49,14 +49,19 @@ def load(
       rank, world_size: this process's place among those that train together, each of which takes its slice of each
         global batch of batch_size * world_size.
       output: "uint8" for pixels as stored, or (low, high) for float32 scaled so that 0 becomes low and 255 high.
-      size: (height, width) to resize to; needed where the stored images vary in size.
+      size: (height, width) to resize to; needed where the stored images vary in size. Masks are resized by taking the
+        nearest id.
       as_supervised: give (image, label) as `model.fit` wants it, rather than dicts.
       drop_remainder: leave out the records that do not fill the last global batch; by default with world_size above 1,
         where every rank must take the same number of steps.
 
     Returns:
-      A `tf.data.Dataset` of dicts: image [batch, height, width, 3], label int64 [batch], key and augmentation strings
-      [batch], copy int64 [batch]; or of (image, label).
+      A `tf.data.Dataset` of dicts: image [batch, height, width, channels], label int64 [batch], key and augmentation
+      strings [batch], copy int64 [batch]; or of (image, label). Where the version has boxes the dicts have objects, a
+      dict of ragged tensors: bbox float32 [batch, (objects), 4] of (ymin, xmin, ymax, xmax) as fractions of the image,
+      label int64 [batch, (objects)], and if there are any is_crowd bool [batch, (objects)] and keypoints float32
+      [batch, (objects), keypoints, 3] of (y, x, visibility). Where it has masks they have mask [batch, height, width,
+      1], uint8 or uint16.
 
     Raises:
       VersionError: no such version, split or copy.
@@ -83,9 +88,14 @@ def load(
     if order.steps == 0:
         records = sum(shard.records for shard in shards)
         raise ValueError(f"{records} records do not fill one batch of {batch_size} on each of {world_size} ranks")
-    decode = _decoder(version, output, size, as_supervised)
+    if size is None and version.manifest.image["height"] is None:
+        raise VersionError(f"the images of {version.path} vary in size: give size=(height, width) to batch them")
+    decode = make_decoder(version.manifest, None if output == "uint8" else output, size, as_supervised)
     records = _records(tf, version, shards, order)
-    batches = records.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).batch(batch_size)
+    decoded = records.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    # The objects of an image are as many as they are: their tensors are batched as ragged ones.
+    ragged = "boxes" in version.manifest.annotations.get("kinds", []) and not as_supervised
+    batches = decoded.ragged_batch(batch_size) if ragged else decoded.batch(batch_size)
     return batches.apply(tf.data.experimental.assert_cardinality(order.steps)).prefetch(tf.data.AUTOTUNE)
 
 
@@ -151,47 +161,3 @@ def _records(tf: Any, version: Version, shards: list[Shard], order: Order) -> An
         tf.RaggedTensor.from_row_lengths(np.concatenate(order.picks), [len(pick) for pick in order.picks])
     )
     return tf.data.Dataset.zip(windows, picks).map(tf.gather).unbatch()
-
-
-def _decoder(
-    version: Version, output: Output, size: tuple[int, int] | None, as_supervised: bool
-) -> Callable[[Any], Any]:
-    import tensorflow as tf
-
-    stored = version.manifest.image
-    shape = (stored["height"], stored["width"])
-    if size is None and None in shape:
-        raise VersionError(f"the images of {version.path} vary in size: give size=(height, width) to batch them")
-    labelled = version.manifest.classes is not None
-    features = {
-        "image": tf.io.FixedLenFeature([], tf.string),
-        "key": tf.io.FixedLenFeature([], tf.string),
-        "copy": tf.io.FixedLenFeature([], tf.int64),
-        "augmentation": tf.io.FixedLenFeature([], tf.string),
-    }
-    if labelled:
-        features["label"] = tf.io.FixedLenFeature([], tf.int64)
-
-    def decode_pixels(encoded: Any) -> Any:
-        if stored["encoding"] == "raw":
-            return tf.reshape(tf.io.decode_raw(encoded, tf.uint8), (*shape, 3))
-        if stored["encoding"] == "jpeg":
-            image = tf.io.decode_jpeg(encoded, channels=3)
-        else:
-            image = tf.io.decode_png(encoded, channels=3)
-        return tf.ensure_shape(image, (*shape, 3))
-
-    def decode(record: Any) -> Any:
-        example = tf.io.parse_single_example(record, features)
-        image = decode_pixels(example["image"])
-        if size is not None and tuple(size) != shape:
-            resized = tf.image.resize(image, size, antialias=True)
-            image = tf.saturate_cast(tf.round(resized), tf.uint8)
-        if output != "uint8":
-            low, high = output
-            image = tf.cast(image, tf.float32) * ((high - low) / 255.0) + low
-        if as_supervised:
-            return image, example["label"]
-        return {**example, "image": image}
-
-    return decode

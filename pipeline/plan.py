@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from augmill.pipeline.annotation_info import NO_ANNOTATIONS, AnnotationInfo
 from augmill.pipeline.errors import SourceError
 from augmill.pipeline.shard import shard_name
-from augmill.pipeline.source import BadExample, Listing
+from augmill.pipeline.source import BadExample, Listing, Reader
 from augmill.pipeline.spec import Spec
 from augmill.transforms.randomness import keyed_digest
 
@@ -40,7 +41,7 @@ class Plan:
       table: an `Address` a row with its `block`, sorted by block and, in it, by place. Empty where only the head was
         read.
       splits: by name, train first.
-      root, container, image_feature, classes: how the source is read, as in `Listing`.
+      root, container, image_feature, classes, annotations: how the source is read, as in `Listing`.
       bad: examples already known to be unusable.
       source_digest: names the listing.
     """
@@ -53,6 +54,7 @@ class Plan:
     classes: list[str] | None
     bad: list[BadExample]
     source_digest: str
+    annotations: AnnotationInfo = NO_ANNOTATIONS
 
     @property
     def examples(self) -> int:
@@ -62,6 +64,15 @@ class Plan:
     @property
     def blocks(self) -> int:
         return sum(split.blocks for split in self.splits.values())
+
+    @property
+    def has_objects(self) -> bool:
+        """Whether images come with boxes, be it none in some of them."""
+        return "boxes" in self.annotations.kinds
+
+    def reader(self) -> Reader:
+        """What reads the examples behind the plan's rows."""
+        return Reader(Path(self.root), self.container, self.image_feature, self.annotations)
 
     def split_of(self, block: int) -> str:
         """The split that a block belongs to."""
@@ -83,9 +94,15 @@ class Plan:
         index = copies.index(copy) * split.blocks + block - split.first_block
         return shard_name(spec.name, name, index, split.blocks * len(copies))
 
+    def rows_of(self, block: int) -> list[dict[str, Any]]:
+        """The rows of one block of a plan in memory; of one on disk `BlockReader` reads them."""
+        rows: list[dict[str, Any]] = self.table.filter(pc.equal(self.table.column("block"), block)).to_pylist()
+        return rows
+
     def digest(self) -> str:
         """Name everything in the plan, in hex."""
-        columns = [self.table.column(name).to_pylist() for name in ("key", "length", "label", "block")]
+        names = ("key", "length", "label", "block", *(["annotations"] if self.annotations.kinds else []))
+        columns = [self.table.column(name).to_pylist() for name in names]
         rows = (repr(row) for row in zip(*columns, strict=True))
         return keyed_digest(json.dumps(self._head(), sort_keys=True), "\n".join(rows), size=32).hex()
 
@@ -94,6 +111,7 @@ class Plan:
             **{name: value for name, value in vars(self).items() if name not in ("table", "splits", "bad")},
             "splits": {name: list(split) for name, split in self.splits.items()},
             "bad": [list(example) for example in self.bad],
+            "annotations": self.annotations.to_json(),
         }
 
     def write(self, path: Path) -> None:
@@ -115,6 +133,7 @@ class Plan:
         head = json.loads(schema.metadata[b"augmill"])
         head["splits"] = {name: SplitPlan(*split) for name, split in head["splits"].items()}
         head["bad"] = [BadExample(*example) for example in head["bad"]]
+        head["annotations"] = AnnotationInfo.from_json(head["annotations"])
         return cls(table=schema.empty_table(), **head)
 
 
@@ -137,8 +156,13 @@ def make_plan(spec: Spec, listing: Listing) -> Plan:
     from the seed and the key. The order of the listing has no say.
 
     Raises:
-      SourceError: the spec and the source both name splits, or no example is left to train on.
+      SourceError: the spec and the source both name splits, no example is left to train on, or the spec is about
+        annotations that the source does not have.
     """
+    wrong = listing.annotations.check_kinds(spec.annotations.asks_for())
+    wrong = wrong or listing.annotations.check_mask_fill(spec.annotations.mask_fill)
+    if wrong:
+        raise SourceError("; ".join(wrong))
     table = listing.addresses.sort_by("key")
     keys = table.column("key").to_pylist()
     splits = _assign_splits(spec, table, keys)
@@ -156,7 +180,7 @@ def make_plan(spec: Spec, listing: Listing) -> Plan:
         blocks.append(first + np.arange(len(members)) * count // len(members))
         plans[name] = SplitPlan(len(members), first, count)
         first += count
-    columns = ["key", "uri", "offset", "length", "label"]
+    columns = ["key", "uri", "offset", "length", "label", "annotations"]
     planned = table.select(columns).take(pa.array(np.concatenate(order)))
     planned = planned.append_column("block", pa.array(np.concatenate(blocks).astype(np.int32)))
     return Plan(
@@ -168,6 +192,7 @@ def make_plan(spec: Spec, listing: Listing) -> Plan:
         classes=listing.classes,
         bad=sorted(listing.bad, key=lambda example: example[:2]),
         source_digest=listing.digest(),
+        annotations=listing.annotations,
     )
 
 

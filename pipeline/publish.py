@@ -61,13 +61,22 @@ def publish(
         source={
             "kind": spec.source.kind,
             "root": plan.root,
+            "base": str(spec.base),
             "examples": plan.examples + len(plan.bad),
             "failed": len(failures),
             "listing_sha256": plan.source_digest,
             "content_sha256": content,
         },
         classes=plan.classes,
-        image={"height": size and size[0], "width": size and size[1], "encoding": spec.image.encoding},
+        image={
+            "height": size and size[0],
+            "width": size and size[1],
+            "channels": spec.image.channels,
+            "encoding": spec.image.encoding,
+        },
+        annotations=plan.annotations.public(),
+        objects=_objects(rows.values()),
+        soft_labels=spec.mixes and plan.classes is not None,
         splits=splits,
         files=_files(workspace.version, splits),
         effects=effects.rows(),
@@ -78,6 +87,15 @@ def publish(
     write_json(workspace.version / MANIFEST, manifest.to_json())
     _move(workspace.version, target)
     return Version(target)
+
+
+def _objects(rows: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """The counts of objects of all blocks."""
+    total: dict[str, int] = {}
+    for row in rows:
+        for name, count in row["objects"].items():
+            total[name] = total.get(name, 0) + count
+    return total
 
 
 def _check_complete(plan: Plan, spec: Spec, rows: dict[int, dict[str, Any]]) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -12,8 +13,11 @@ from typing import Any, NamedTuple
 
 import pyarrow as pa
 
+from augmill.pipeline.annotation_info import NO_ANNOTATIONS, AnnotationInfo
+from augmill.pipeline.annotations import Annotations
 from augmill.pipeline.errors import SourceError
 from augmill.pipeline.example import decode_example
+from augmill.pipeline.record_annotations import read_annotations
 from augmill.pipeline.shard import RecordError, read_record
 
 NO_LABEL = -1
@@ -29,6 +33,7 @@ class Address(NamedTuple):
       length: its size in bytes.
       label: index of its class, or -1.
       split: the split that the source puts it in, or None.
+      annotations: compact JSON of what the source says of the image, or None where a record says it.
     """
 
     key: str
@@ -37,6 +42,7 @@ class Address(NamedTuple):
     length: int
     label: int
     split: str | None
+    annotations: str | None = None
 
 
 ADDRESS_SCHEMA = pa.schema(
@@ -47,6 +53,7 @@ ADDRESS_SCHEMA = pa.schema(
         ("length", pa.int64()),
         ("label", pa.int32()),
         ("split", pa.string()),
+        ("annotations", pa.string()),
     ]
 )
 
@@ -72,6 +79,7 @@ class Listing:
       classes: class names in the order of their labels, or None without labels.
       bad: examples that were found but cannot be used.
       ignored: files passed over because they are no images, counted by extension.
+      annotations: what is known of the annotations.
     """
 
     root: Path
@@ -81,14 +89,17 @@ class Listing:
     classes: list[str] | None
     bad: list[BadExample] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
+    annotations: AnnotationInfo = NO_ANNOTATIONS
 
     def __post_init__(self) -> None:
-        _check_class_names(self.classes or [])
+        for names in (self.classes or [], self.annotations.classes, self.annotations.mask_classes):
+            _check_class_names(names)
 
     def files_digest(self) -> str:
         """Name the files as they are now by size and time of change, in hex: what a resume must find unchanged."""
         digest = hashlib.sha256()
-        for uri in sorted(set(self.addresses.column("uri").to_pylist())):
+        masks = [found[0] for found in map(mask_of, self.addresses.column("annotations").to_pylist()) if found]
+        for uri in sorted({*self.addresses.column("uri").to_pylist(), *masks}):
             try:
                 status = (self.root / uri).stat()
                 digest.update(repr((uri, status.st_size, status.st_mtime_ns)).encode())
@@ -102,16 +113,19 @@ class Listing:
         return f"files passed over, no images by their names: {kinds}" if kinds else ""
 
     def digest(self) -> str:
-        """Name this listing by its keys, sizes, labels and splits, in hex."""
+        """Name this listing by its keys, sizes, labels, splits and annotations, in hex."""
         digest = hashlib.sha256()
-        columns = [self.addresses.column(name).to_pylist() for name in ("key", "length", "label", "split")]
+        names = ("key", "length", "label", "split", *(["annotations"] if self.annotations.kinds else []))
+        columns = [self.addresses.column(name).to_pylist() for name in names]
         for row in zip(*columns, strict=True):
             digest.update(repr(row).encode("utf-8", "surrogateescape"))
         digest.update(repr(self.classes).encode())
+        if self.annotations.kinds:
+            digest.update(json.dumps(self.annotations.to_json(), sort_keys=True).encode())
         return digest.hexdigest()
 
 
-def _check_class_names(names: list[str]) -> None:
+def _check_class_names(names: Sequence[str]) -> None:
     """Refuse names that TFDS, which keeps one a line and strips it, would read as others.
 
     Raises:
@@ -144,12 +158,59 @@ def make_table(addresses: Iterable[Address], source: str) -> pa.Table:
         raise SourceError(f"{source}: {error.object!r} is no text in UTF-8; rename it") from error
 
 
-class Reader:
-    """Reads the encoded image behind an address."""
+class Encoded(NamedTuple):
+    """An example as its source has it: the encoded image, and what the source says of it."""
 
-    def __init__(self, root: Path, container: str, image_feature: str | None) -> None:
+    image: bytes
+    annotations: Annotations | None = None
+
+    def digest(self) -> bytes:
+        """Name the bytes and the annotations, by SHA-256."""
+        image = hashlib.sha256(self.image).digest()
+        return image if self.annotations is None else hashlib.sha256(image + self.annotations.digest()).digest()
+
+
+def mask_address(uri: str, length: int) -> str:
+    """Say in an address's `annotations` where the mask is and how many bytes it has."""
+    return json.dumps({"mask": uri, "bytes": length}, separators=(",", ":"), ensure_ascii=False)
+
+
+def mask_of(annotations: str | None) -> tuple[str, int] | None:
+    """Where the mask is by an address's `annotations`, and its bytes; None where there is none."""
+    if annotations is None or not annotations.startswith('{"mask"'):
+        return None
+    value = json.loads(annotations)
+    return value["mask"], value["bytes"]
+
+
+class Reader:
+    """Reads the encoded image behind an address, and its annotations."""
+
+    def __init__(
+        self, root: Path, container: str, image_feature: str | None, annotations: AnnotationInfo = NO_ANNOTATIONS
+    ) -> None:
         self._root, self._container, self._image_feature = root, container, image_feature
+        self._info = annotations
         self._array_record: tuple[str, Any] | None = None  # the file read last, open
+
+    def read_example(self, address: Mapping[str, Any]) -> Encoded:
+        """Return the encoded image and the annotations of an `Address`, as a row of the plan has it.
+
+        Raises:
+          OSError: a file cannot be read.
+          RecordError: a file or the record is not what it was when the source was listed.
+          AnnotationError: the record's annotations cannot be right.
+        """
+        uri, offset, length = address["uri"], address["offset"], address["length"]
+        if self._container != "file":
+            example = self._example(uri, offset)
+            found = read_annotations(example, self._info) if self._info.kinds else None
+            return Encoded(self._image_of(example), found)
+        text = address.get("annotations")
+        mask = mask_of(text)
+        if mask is not None:
+            return Encoded(self._file(uri, length), Annotations(mask=self._file(*mask)))
+        return Encoded(self._file(uri, length), Annotations.from_json(text, self._info) if text is not None else None)
 
     def read(self, uri: str, offset: int, length: int) -> bytes:
         """Return the encoded image.
@@ -158,16 +219,21 @@ class Reader:
           OSError: the file cannot be read.
           RecordError: the record is not what it was when the source was listed.
         """
+        return self._file(uri, length) if self._container == "file" else self._image_of(self._example(uri, offset))
+
+    def _file(self, uri: str, length: int) -> bytes:
+        data = (self._root / uri).read_bytes()
+        if len(data) != length:
+            raise RecordError(f"{Path(uri).name} changed since it was listed: {length} bytes then, {len(data)} now")
+        return data
+
+    def _example(self, uri: str, offset: int) -> dict[str, list[Any]]:
         path = self._root / uri
-        if self._container == "file":
-            data = path.read_bytes()
-            if len(data) != length:
-                raise RecordError(f"the file changed since it was listed: {length} bytes then, {len(data)} now")
-            return data
-        record = (
-            self._read_array_record(path, offset) if self._container == "array_record" else read_record(path, offset)
-        )
-        image = decode_example(record).get(self._image_feature or "", [])
+        array = self._container == "array_record"
+        return decode_example(self._read_array_record(path, offset) if array else read_record(path, offset))
+
+    def _image_of(self, example: Mapping[str, list[Any]]) -> bytes:
+        image = example.get(self._image_feature or "", [])
         if len(image) != 1 or not isinstance(image[0], bytes):
             raise RecordError(f"the record has no feature {self._image_feature!r} with one encoded image")
         return image[0]

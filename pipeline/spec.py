@@ -12,81 +12,29 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from augmill.pipeline.errors import SpecError
-from augmill.transforms.catalog import Problem, parse_policy
+from augmill.pipeline.source_spec import FORMS, SPLIT_NAME, FeatureNames, SourceSpec, SpecModel, check_split_names
+from augmill.transforms.base import MixTransform
+from augmill.transforms.catalog import Problem, files_from, parse_policy
 from augmill.transforms.policy import Policy
 
-SPLIT_NAME = r"^[a-z][a-z0-9_]*$"
-RESERVED_SPLITS = ("all",)  # TFDS means every split by it
 DECIDES_NO_BYTE = ("max_bad_fraction",)
-SOURCE_KINDS = ("folder", "tfrecord", "tfds")
 
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
 Pixels = Annotated[int, Field(strict=True, ge=1, le=65500)]  # libjpeg takes no more
 Size = tuple[Pixels, Pixels]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
-
-
-class FeatureNames(_Model):
-    """Which features of a `tf.train.Example` hold what."""
-
-    image: str
-    label: str | None = None
-    key: str | None = None
-
-
-class SourceSpec(_Model):
-    """Where the raw images are: exactly one of folder, tfrecord and tfds.
-
-    Attributes:
-      folder: class folders, `folder/<class>/x.jpg` or `folder/<split>/<class>/x.jpg`.
-      tfrecord: a glob, a list of globs, or globs by split; `features` says what its examples hold.
-      tfds: a registered dataset's name ("tf_flowers", "cifar10:3.0.2") or a TFDS directory.
-      classes: class names in the order of their labels, for a TFRecord source with integer labels.
-      data_dir: where TFDS keeps its datasets, if not in its usual place.
-    """
-
-    folder: str | None = None
-    tfrecord: str | list[str] | dict[Annotated[str, Field(pattern=SPLIT_NAME)], str | list[str]] | None = None
-    tfds: str | None = None
-    features: FeatureNames | None = None
-    classes: list[str] | None = None
-    data_dir: str | None = None
-
-    @property
-    def kind(self) -> str:
-        return next(kind for kind in SOURCE_KINDS if getattr(self, kind) is not None)
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> SourceSpec:
-        kinds = [kind for kind in SOURCE_KINDS if getattr(self, kind) is not None]
-        if len(kinds) != 1:
-            raise ValueError(f"give exactly one of {', '.join(SOURCE_KINDS)}, got {' and '.join(kinds) or 'none'}")
-        if self.tfrecord is not None and self.features is None:
-            raise ValueError("tfrecord needs features: {image: <feature name>, label: <feature name>}")
-        if self.classes is not None and self.tfrecord is None:
-            raise ValueError(f"classes belongs to a tfrecord source; a {kinds[0]} source names its own")
-        if self.data_dir is not None and self.tfds is None:
-            raise ValueError(f"data_dir belongs to a tfds source, not to a {kinds[0]} source")
-        if isinstance(self.tfrecord, dict):
-            _check_split_names(self.tfrecord)
-        if self.features is not None and self.folder is not None:
-            raise ValueError("features belongs to a tfrecord or tfds source, not to a folder source")
-        return self
-
-
-class ImageSpec(_Model):
+class ImageSpec(SpecModel):
     """How images are stored.
 
     Attributes:
       size: [height, width] of every stored image, in pixels; without it images keep the size they have.
       work_size: [height, width] at which the ops see them, if not `size`; what they leave is brought to `size`.
       fit: "stretch" to the size, "crop" the middle, or "pad" with black.
+      channels: 3 for RGB, or 1 for grey.
       encoding: "jpeg" at `quality`, lossless "png", or "raw" pixels, which need no decoding and the most room.
       quality: of the JPEG encoder, 1 to 100.
     """
@@ -94,6 +42,7 @@ class ImageSpec(_Model):
     size: Size | None = None
     work_size: Size | None = None
     fit: Literal["stretch", "crop", "pad"] = "stretch"
+    channels: Literal[3, 1] = 3
     encoding: Literal["jpeg", "png", "raw"] = "jpeg"
     quality: Annotated[int, Field(strict=True, ge=1, le=100)] = 95
 
@@ -106,7 +55,32 @@ class ImageSpec(_Model):
         return self
 
 
-class Spec(_Model):
+class AnnotationSpec(SpecModel):
+    """What becomes of boxes, masks and keypoints in augmented copies.
+
+    Attributes:
+      min_area: objects whose box is smaller are left out, in square pixels of the stored image.
+      min_visibility: objects of which a smaller share of the area is still inside the image are left out.
+      mask_fill: the id that stands in a mask where ops and `fit: pad` fill the image with a constant.
+      reject_empty: whether a rendition that lost every object is drawn anew.
+    """
+
+    min_area: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
+    min_visibility: Annotated[float, Field(ge=0, le=1)] = 0.0
+    mask_fill: Annotated[int, Field(strict=True, ge=0, le=65535)] = 0
+    reject_empty: Annotated[bool, Field(strict=True)] = False
+
+    def asks_for(self) -> dict[str, list[str]]:
+        """The keys that have been set, by the kind of annotation that they are about."""
+        kinds = {"min_area": "boxes", "min_visibility": "boxes", "reject_empty": "boxes", "mask_fill": "masks"}
+        found: dict[str, list[str]] = {}
+        for key, kind in kinds.items():
+            if getattr(self, key):
+                found.setdefault(kind, []).append(key)
+        return found
+
+
+class Spec(SpecModel):
     """One version of one dataset: its source and everything that decides its bytes.
 
     Attributes are those of the YAML file; `augment` keeps the entries as they are written there.
@@ -121,12 +95,13 @@ class Spec(_Model):
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] = 0
     splits: dict[Annotated[str, Field(pattern=SPLIT_NAME)], Annotated[float, Field(ge=0, le=1)]] | None = None
     image: ImageSpec = ImageSpec()
+    annotations: AnnotationSpec = AnnotationSpec()
     copies: Annotated[int, Field(strict=True, ge=0, le=1000)] = 1
     keep_original: bool = True
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)] = 0.001
     block_examples: Annotated[int, Field(strict=True, ge=1, le=100_000)] | None = None
     kernels: Literal["reference"] = "reference"
-    augment: list[Any] = []
+    augment: list[Any] = Field(default_factory=list)
 
     _base: Path = PrivateAttr(default_factory=Path.cwd)
 
@@ -135,7 +110,7 @@ class Spec(_Model):
         try:
             super().__init__(**data)
         except ValidationError as error:
-            problems += _field_problems(error)
+            problems += _field_problems(error, data)
         problems += parse_policy(data.get("augment", []))[1]
         if problems:
             raise SpecError([f"{_dotted(where)}: {message}" for where, message in problems])
@@ -143,7 +118,7 @@ class Spec(_Model):
     @field_validator("splits")
     @classmethod
     def _splits_add_up(cls, splits: dict[str, float] | None) -> dict[str, float] | None:
-        _check_split_names(splits or {})
+        check_split_names(splits or {})
         if splits is not None and abs(sum(splits.values()) - 1) > 1e-9:
             parts = ", ".join(f"{name} {share:g}" for name, share in splits.items()) or "none"
             raise ValueError(f"splits must add up to 1, got {sum(splits.values()):g} ({parts})")
@@ -174,6 +149,8 @@ class Spec(_Model):
         add_import_paths([str(path.resolve().parent)])  # where the user's own `module:function` stands
         if not isinstance(data, dict):
             raise SpecError([f"must be a mapping that begins with name: and version:, got {data!r}"], origin=str(path))
+        if "augment" in data:
+            data["augment"] = files_from(data["augment"], path.parent.resolve())
         try:
             return cls(**{str(key): value for key, value in data.items()}).relative_to(path.parent)
         except SpecError as error:
@@ -193,6 +170,11 @@ class Spec(_Model):
     def policy(self) -> Policy:
         """The transforms of `augment`."""
         return parse_policy(self.augment)[0]
+
+    @property
+    def mixes(self) -> bool:
+        """Whether an op mixes images, so that records hold a weight for each class."""
+        return any(isinstance(op, MixTransform) for _, op in self.policy.leaves())
 
     @property
     def train_copies(self) -> range:
@@ -216,12 +198,6 @@ class Spec(_Model):
 def add_import_paths(paths: Iterable[str]) -> None:
     """Let modules be imported from these folders too, after all others."""
     sys.path.extend(path for path in paths if path not in sys.path)
-
-
-def _check_split_names(splits: Mapping[str, Any]) -> None:
-    for name in RESERVED_SPLITS:
-        if name in splits:
-            raise ValueError(f"no split may be called {name}: TFDS means every split by it")
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -249,7 +225,7 @@ _RULES = {
 }
 
 
-def _field_problems(error: ValidationError) -> list[Problem]:
+def _field_problems(error: ValidationError, data: Mapping[str, Any]) -> list[Problem]:
     problems = []
     for item in error.errors():
         where = tuple(item["loc"])
@@ -266,10 +242,18 @@ def _field_problems(error: ValidationError) -> list[Problem]:
             message = str(context["error"])
         else:
             message = f"{item['msg'].removeprefix('Input ')}, got {item['input']!r}"
-        if where[:2] == ("source", "tfrecord"):  # a union: each of its members would complain
-            where, message = where[:2], f"must be a glob, a list of globs, or globs by split, got {item['input']!r}"
+        form = next((i for i, part in enumerate(where) if where[0] == "source" and part in FORMS), None)
+        if form is not None and kind not in ("extra_forbidden", "value_error"):
+            where = where[: form + 1]
+            message = f"must be {FORMS[str(where[form])]}, got {_value_at(data, where)!r}"
         problems.append(Problem(where, message))
     return list(dict.fromkeys(problems))
+
+
+def _value_at(data: Any, where: tuple[int | str, ...]) -> Any:
+    for part in where:
+        data = data[part]
+    return data
 
 
 def _unknown_key(where: tuple[int | str, ...]) -> str:
@@ -278,6 +262,7 @@ def _unknown_key(where: tuple[int | str, ...]) -> str:
         ("source",): SourceSpec,
         ("source", "features"): FeatureNames,
         ("image",): ImageSpec,
+        ("annotations",): AnnotationSpec,
     }
     names = list(models.get(where[:-1], Spec).model_fields)
     near = difflib.get_close_matches(str(where[-1]), names, n=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from augmill.pipeline.errors import SourceError, VersionError
-from augmill.pipeline.lineage import library_versions, user_code
+from augmill.pipeline.lineage import changes_since
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.version import MANIFEST, Version, list_versions, version_key
@@ -42,13 +42,8 @@ def find_standing(spec: Spec, target: Path, say: Callable[[str], None]) -> Versi
 
 def _changes_since(version: Version, spec: Spec) -> list[str]:
     """What has changed, besides the spec, since a version was built; record files are not read again for it."""
-    code, libraries = user_code(spec), library_versions()
-    changed = [f"module {name} changed" for name in code if version.manifest.code.get(name) != code[name]]
-    for name, number in libraries.items():
-        before = version.manifest.libraries.get(name, number)
-        if before != number:
-            changed.append(f"{name} went from {before} to {number}")
-    if spec.source.folder is not None:
+    changed = changes_since(version, spec)
+    if spec.source.kind in ("folder", "coco", "segmentation"):
         with contextlib.suppress(SourceError):
             listing = list_source(spec)
             if listing.digest() != version.manifest.source["listing_sha256"]:

@@ -7,14 +7,17 @@ from typing import Any
 
 import numpy as np
 
-from augmill.pipeline.example import AUGMENTATION, COPY, IMAGE, KEY, LABEL
+from augmill.pipeline.annotation_info import NO_ANNOTATIONS, AnnotationInfo
+from augmill.pipeline.annotations import BOX_LABELS, BOXES, CROWD, KEYPOINTS, MASK, OBJECTS
+from augmill.pipeline.example import AUGMENTATION, COPY, IMAGE, KEY, LABEL, SOFT_LABEL
+from augmill.pipeline.mask import mask_dtype
 from augmill.pipeline.plan import Plan
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.version import Split
 from augmill.transforms.backend import tensorflow
 
 
-def tfds_features(spec: Spec, classes: list[str] | None) -> Any:
+def tfds_features(spec: Spec, classes: list[str] | None, annotations: AnnotationInfo = NO_ANNOTATIONS) -> Any:
     """The features of a record, as TFDS describes them."""
     tensorflow()
     import tensorflow_datasets as tfds
@@ -22,9 +25,9 @@ def tfds_features(spec: Spec, classes: list[str] | None) -> Any:
     height, width = spec.image.size or (None, None)
     image: Any
     if spec.image.encoding == "raw":
-        image = tfds.features.Tensor(shape=(height, width, 3), dtype=np.uint8, encoding="bytes")
+        image = tfds.features.Tensor(shape=(height, width, spec.image.channels), dtype=np.uint8, encoding="bytes")
     else:
-        image = tfds.features.Image(shape=(height, width, 3), encoding_format=spec.image.encoding)
+        image = tfds.features.Image(shape=(height, width, spec.image.channels), encoding_format=spec.image.encoding)
     features = {
         IMAGE: image,
         KEY: tfds.features.Text(),
@@ -33,7 +36,30 @@ def tfds_features(spec: Spec, classes: list[str] | None) -> Any:
     }
     if classes is not None:
         features[LABEL] = tfds.features.ClassLabel(names=classes)
+        if spec.mixes:
+            features[SOFT_LABEL] = tfds.features.Tensor(shape=(len(classes),), dtype=np.float32)
+    if "boxes" in annotations.kinds:
+        features[OBJECTS] = tfds.features.Sequence(_object_features(annotations))
+    if "masks" in annotations.kinds:
+        features[MASK] = tfds.features.Image(
+            shape=(height, width, 1), dtype=mask_dtype(annotations.mask_bits), encoding_format="png"
+        )
     return tfds.features.FeaturesDict(features)
+
+
+def _object_features(annotations: AnnotationInfo) -> dict[str, Any]:
+    """The features of one object; their names are those in a record, after "objects/"."""
+    import tensorflow_datasets as tfds
+
+    features = {
+        BOXES: tfds.features.BBoxFeature(),
+        BOX_LABELS: tfds.features.ClassLabel(names=list(annotations.classes)),
+    }
+    if annotations.crowd:
+        features[CROWD] = tfds.features.Scalar(np.bool_)
+    if "keypoints" in annotations.kinds:
+        features[KEYPOINTS] = tfds.features.Tensor(shape=(len(annotations.keypoint_names), 3), dtype=np.float32)
+    return {name.removeprefix(f"{OBJECTS}/"): feature for name, feature in features.items()}
 
 
 def write_tfds_metadata(spec: Spec, plan: Plan, splits: dict[str, Split], folder: Path) -> None:
@@ -54,7 +80,7 @@ def write_tfds_metadata(spec: Spec, plan: Plan, splits: dict[str, Split], folder
     ]
     tfds.folder_dataset.write_metadata(
         data_dir=folder,
-        features=tfds_features(spec, plan.classes),
+        features=tfds_features(spec, plan.classes, plan.annotations),
         version=spec.version,
         split_infos=infos,
         check_data=False,

@@ -15,9 +15,10 @@ from tqdm import tqdm
 
 from augmill.pipeline.errors import SourceError
 from augmill.pipeline.example import decode_example
+from augmill.pipeline.record_annotations import AnnotationScan
 from augmill.pipeline.shard import RecordError, scan_records
 from augmill.pipeline.source import NO_LABEL, Address, BadExample, Listing, make_table
-from augmill.pipeline.spec import FeatureNames, SourceSpec
+from augmill.pipeline.source_spec import FeatureNames, SourceSpec
 
 _MOST_CLASSES = 1_000_000  # without names for them
 
@@ -35,7 +36,8 @@ def list_tfrecord(source: SourceSpec, base: Path) -> Listing:
     assert features is not None, "the spec demands it"
     files = _files_by_split(source.tfrecord, base)
     root = _root(source.tfrecord, base)
-    scan = RecordScan(features)
+    annotations = AnnotationScan(features, box_classes=source.box_classes, keypoint_names=source.keypoint_names)
+    scan = RecordScan(features, annotations)
     for split, path in tqdm(files, desc="scanning", unit="file", leave=False, disable=None):
         scan.add_file(path, path.relative_to(root).as_posix(), split)
     return scan.listing(root, "tfrecord", source.classes)
@@ -48,8 +50,9 @@ class RecordScan:
     image, which re-sharding does not move; the second of two equal images is then called digest#2.
     """
 
-    def __init__(self, features: FeatureNames, *, key_by_content: bool = False) -> None:
+    def __init__(self, features: FeatureNames, annotations: AnnotationScan, *, key_by_content: bool = False) -> None:
         self._features = features
+        self._annotations = annotations
         self._met: Counter[str] | None = Counter() if key_by_content and features.key is None else None
         self._found: list[tuple[str, str, int, int, Any, str | None]] = []  # an address with its label as stored
         self._bad: list[BadExample] = []
@@ -84,8 +87,13 @@ class RecordScan:
             needed = " and ".join(map(repr, missing))
             reason = f"the record needs one value of {needed}; its features, with their number of values, are {has}"
             self._bad.append(BadExample(key or default_key, uri, split, reason))
-        else:
-            self._found.append((key or default_key, uri, offset, len(payload), label, split))
+            return
+        try:
+            self._annotations.add(example)
+        except ValueError as error:
+            self._bad.append(BadExample(key or default_key, uri, split, str(error)))
+            return
+        self._found.append((key or default_key, uri, offset, len(payload), label, split))
 
     def _default_key(self, default_key: str, example: dict[str, list[Any]]) -> str:
         image = _one(example, self._features.image)
@@ -111,7 +119,15 @@ class RecordScan:
         if not addresses:
             reason = f"; the first of {len(self._bad)} bad ones: {self._bad[0].reason}" if self._bad else ""
             raise SourceError(f"{root} holds no usable record{reason}")
-        return Listing(root, container, self._features.image, make_table(addresses, str(root)), names, self._bad)
+        return Listing(
+            root,
+            container,
+            self._features.image,
+            make_table(addresses, str(root)),
+            names,
+            self._bad,
+            annotations=self._annotations.info(),
+        )
 
 
 def _number_labels(labels: list[Any], classes: list[str] | None) -> tuple[list[str], list[int | None]]:

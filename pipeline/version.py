@@ -68,7 +68,10 @@ class Manifest(_Model):
       spec: in canonical form, with its digest.
       source: what was read: kind, root, digest of the listing and of the bytes, examples found and failed.
       classes: names in the order of their labels.
-      image: height and width (None where they vary) and encoding of the stored images.
+      image: height and width (None where they vary), channels and encoding of the stored images.
+      annotations: what is known of boxes, masks and keypoints, as `AnnotationInfo` has it; empty without any.
+      soft_labels: whether records hold a weight for each class, because images were mixed.
+      objects: over all records, how many objects were seen, written, and left out for what reason.
       splits, files: with sizes and digests.
       effects: what each op did, as `augmill.transforms.audit.Effect` has it.
       libraries: versions of what decides the bytes.
@@ -86,6 +89,9 @@ class Manifest(_Model):
     source: dict[str, Any]
     classes: list[str] | None
     image: dict[str, Any]
+    annotations: dict[str, Any] = {}  # manifests from before there were any have none
+    objects: dict[str, int] = {}
+    soft_labels: bool = False
     splits: dict[str, Split]
     files: dict[str, File]
     effects: list[dict[str, Any]]

@@ -16,9 +16,12 @@ COMMANDS = {
     "build": "Build a version from a spec.",
     "plan": "Say what a build would make, need and take.",
     "check": "Prove on real samples that every op does its work.",
+    "ops": "List the ops that a spec knows, or explain one.",
+    "adopt": "Take the augmentation out of a Keras model, as a spec.",
     "preview": "Draw what a spec makes of a few images.",
     "versions": "List the published versions of a dataset.",
     "show": "Show what is in a version.",
+    "replay": "Make one record again from the source and compare bytes.",
     "verify": "Check every byte of a version.",
 }
 

@@ -8,8 +8,9 @@ from typing import Any
 import click
 import numpy as np
 
-from augmill.pipeline.check import CheckReport, run_check
+from augmill.pipeline.check import run_check
 from augmill.pipeline.estimate import Estimate, default_workers, estimate
+from augmill.pipeline.judgement import CheckReport
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.plan import Plan, make_plan
 from augmill.pipeline.source import Listing

@@ -16,16 +16,18 @@ import pytest
 from augmill.transforms.audit import Effect, Effects, repeats_itself, stateful_draws
 from augmill.transforms.base import Sample
 from augmill.transforms.color import RandomBrightness, RandomHue
+from augmill.transforms.composition import OneOf
 from augmill.transforms.function import UserFunction
 from augmill.transforms.geometry import RandomCrop, RandomFlipLeftRight
-from augmill.transforms.keras_layer import KerasLayer
-from augmill.transforms.policy import OneOf, Policy
+from augmill.transforms.keras_affine import RandomTranslation
+from augmill.transforms.objects import Objects
+from augmill.transforms.policy import Policy
 from augmill.transforms.randomness import Draws
 
 POLICY = Policy(
     (
         RandomFlipLeftRight(),
-        OneOf((RandomHue(0.2), KerasLayer("RandomTranslation", {"height_factor": 0.2, "width_factor": 0.1}))),
+        OneOf((RandomHue(0.2), RandomTranslation(0.2, 0.1))),
         RandomBrightness(0.3),
         RandomCrop((30, 20, 3)),
     )
@@ -72,8 +74,9 @@ def test_counts_agree_with_numpy(samples: list[Sample]) -> None:
     effects = list(count(samples))
     assert [(effect.at, effect.op) for effect in effects] == [(at, op.spec_name) for at, op in POLICY.leaves()]
     for effect in effects[:-1]:
-        pairs = [(before.image, after.image) for at, _, _, before, after in seen if at == effect.at]
-        differences = [np.abs(before.astype(int) - after) for before, after in pairs]
+        # Between ops in floats pixels are compared as the levels that they become.
+        pairs = [(np.rint(b.image), np.rint(a.image)) for at, _, _, b, a in seen if at == effect.at]
+        differences = [np.abs(before.astype(int) - after.astype(int)) for before, after in pairs]
         assert effect.applied == len(pairs) > 0
         assert effect.changed == sum(difference.any() for difference in differences)
         assert effect.changed_fraction == effect.changed / len(pairs)
@@ -105,6 +108,35 @@ def test_one_level_of_one_pixel_is_a_change(photo: np.ndarray) -> None:
     assert (effect.changed, effect.difference, effect.compared) == (1, 1, 224 * 224 * 3)
 
 
+def test_pixels_driven_to_an_end_are_counted(photo: np.ndarray) -> None:
+    """Those that were at 0 or 255 before do not count."""
+    before = np.full((10, 10, 3), 100, np.uint8)
+    before[0] = 255
+    after = before.copy()
+    after[0], after[1], after[2] = 255, 0, 255
+    effect = Effect("burn", "0")
+    effect.add({}, Sample(before), Sample(after))
+    assert (effect.saturated, effect.compared, effect.saturated_fraction) == (60, 300, 0.2)
+
+
+def test_floats_between_ops_are_compared_as_the_levels_they_become(photo: np.ndarray) -> None:
+    effect = Effect("faint", "0")
+    effect.add({}, Sample(photo.astype(np.float32)), Sample(np.clip(photo + np.float32(0.3), 0, 255)))
+    assert (effect.applied, effect.changed, effect.difference) == (1, 0, 0)
+
+
+def test_objects_that_are_lost_are_counted_and_a_moved_box_is_a_change(photo: np.ndarray) -> None:
+    boxes = np.array([[0, 0, 10, 10], [20, 20, 50, 50], [60, 60, 80, 90.0]])
+    objects = Objects.from_boxes(boxes, np.array([0, 1, 2]))
+    effect = Effect("crop", "0")
+    effect.add({}, Sample(photo, objects=objects), Sample(photo, objects=objects.kept([True, False, True])))
+    assert (effect.objects, effect.lost, effect.changed) == (3, 1, 1)
+    effect.add({}, Sample(photo, objects=objects), Sample(photo, objects=Objects.from_boxes(boxes + 1, [0, 1, 2])))
+    assert (effect.objects, effect.lost, effect.changed) == (6, 1, 2)
+    effect.add({}, Sample(photo, objects=objects), Sample(photo, objects=objects))
+    assert (effect.lost, effect.changed) == (1, 2)
+
+
 def test_an_op_never_applied_has_changed_nothing() -> None:
     effect = Effect("never", "0")
     assert (effect.changed_fraction, effect.mean_change) == (0.0, None)
@@ -132,7 +164,7 @@ def test_ranges_lie_within_what_the_op_may_draw(samples: list[Sample]) -> None:
     assert -0.3 <= brightness.ranges["delta"][0] < -0.2
     assert 0.2 < brightness.ranges["delta"][1] < 0.3
     assert set(hue.ranges) == {"delta"}
-    assert set(shift.ranges) == {"translations[0]", "translations[1]"}
+    assert set(shift.ranges) == {"down", "right"}
     assert crop.ranges == {"top": [0, 10], "left": [0, 12]}
 
 

@@ -163,7 +163,7 @@ def test_a_source_file_of_equal_size_that_changed_is_not_taken_for_the_old_one(
     version = build(spec, tmp_path / "out", workers=1, say=told.append)
 
     assert told[-1] == "an interrupted build was of something else (files differ): starting anew"
-    from augmill.pipeline.materialize import Renderer
+    from augmill.pipeline.renderer import Renderer
 
     opened = Renderer(spec, None).open(bytes(data), 0)
     shard = version.path / version.manifest.splits["train"].shards[0].file

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from augmill.pipeline.check import CheckReport, run_check
+from augmill.pipeline.check import run_check
+from augmill.pipeline.judgement import CheckReport
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.plan import make_plan
 
@@ -77,11 +78,11 @@ def test_ops_that_work_are_passed_with_their_effects(check: Callable[..., CheckR
 
 
 def test_an_op_that_changes_nothing_is_named_with_what_it_drew(check: Callable[..., CheckReport]) -> None:
-    report = check({"keras.layers.RandomRotation": {"factor": [0.0, 0.0]}}, "check_functions:nothing")
+    report = check({"tf.image.random_crop": {"size": [32, 32, 3]}}, "check_functions:nothing")
 
     assert len(report.problems) == 2
-    assert "augment 0: keras.layers.RandomRotation changes nothing: 48 images" in report.problems[0]
-    assert "(drawn: angle 0 to 0)" in report.problems[0]
+    assert "augment 0: tf.image.random_crop changes nothing: 48 images" in report.problems[0]
+    assert "(drawn: top 0 to 0, left 0 to 0)" in report.problems[0]
     assert "augment 1: check_functions:nothing changes nothing" in report.problems[1]
 
 
@@ -161,3 +162,30 @@ def test_unreadable_samples_are_named_and_the_others_used(
     assert report.samples == 47
     assert [key for key, _ in report.unreadable] == ["cat/cat-001.jpg"]
     assert report.problems == []
+
+
+def test_ops_that_cannot_take_annotations_along_are_all_told_before_a_build(
+    make_spec: Callable[..., Any], tmp_path: Path, painted: list[Any]
+) -> None:
+    from augmill.pipeline import build
+    from augmill.pipeline.errors import CheckError
+    from augmill.pipeline.image import encode_image
+    from augmill.pipeline.mask import encode_mask
+
+    for name in ("photos", "masks"):
+        (tmp_path / name).mkdir()
+    for number, drawn in enumerate(painted):
+        (tmp_path / f"photos/{number}.png").write_bytes(encode_image(drawn.image, "png"))
+        (tmp_path / f"masks/{number}.png").write_bytes(encode_mask(drawn.image[..., 0]))
+    source = {"segmentation": str(tmp_path / "photos"), "masks": str(tmp_path / "masks")}
+    ops = ["tf.image.random_flip_left_right", "check_functions:by_seed"]
+    spec = make_spec(source=source, splits=None, augment=[*ops, {"sometimes": {"p": 0.1, "do": [ops[1]]}}])
+
+    report = run_check(spec, make_plan(spec, list_source(spec)))
+
+    assert [problem.split(":")[0] for problem in report.problems] == ["augment 1", "augment 2.0"]
+    assert "check_functions:by_seed cannot be used with masks: they could not follow" in report.problems[0]
+    assert report.samples == 12 and report.record_bytes > 0
+    with pytest.raises(CheckError, match=r"augment 1: (.|\n)*augment 2\.0: "):
+        build(spec, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -7,20 +7,36 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from scipy import stats
 
 from augmill.transforms.base import Transform, TransformError
-from augmill.transforms.color import RandomBrightness, RandomContrast, RandomHue, RandomSaturation
+from augmill.transforms.color import (
+    OPS,
+    RandomBrightness,
+    RandomContrast,
+    RandomHue,
+    RandomSaturation,
+    StatelessRandomBrightness,
+    StatelessRandomContrast,
+    StatelessRandomHue,
+    StatelessRandomSaturation,
+)
 from augmill.transforms.randomness import Draws
 
 # The op, its parameter, the range it is drawn from, and the op of tf.image with the arguments it takes.
-OPS = [
-    (RandomBrightness(0.3), "delta", -0.3, 0.3, tf.image.stateless_random_brightness, (0.3,)),
-    (RandomContrast(0.4, 1.7), "factor", 0.4, 1.7, tf.image.stateless_random_contrast, (0.4, 1.7)),
-    (RandomSaturation(0.1, 2.5), "factor", 0.1, 2.5, tf.image.stateless_random_saturation, (0.1, 2.5)),
-    (RandomHue(0.2), "delta", -0.2, 0.2, tf.image.stateless_random_hue, (0.2,)),
+CASES: list[Any] = [
+    case
+    for kinds, parameter, low, high, stateless, arguments in [
+        ((RandomBrightness, StatelessRandomBrightness), "delta", -0.3, 0.3, "brightness", (0.3,)),
+        ((RandomContrast, StatelessRandomContrast), "factor", 0.4, 1.7, "contrast", (0.4, 1.7)),
+        ((RandomSaturation, StatelessRandomSaturation), "factor", 0.1, 2.5, "saturation", (0.1, 2.5)),
+        ((RandomHue, StatelessRandomHue), "delta", -0.2, 0.2, "hue", (0.2,)),
+    ]
+    for case in (
+        (kind(*arguments), parameter, low, high, getattr(tf.image, f"stateless_random_{stateless}"), arguments)  # type: ignore[operator]
+        for kind in kinds
+    )
 ]
-each_op = pytest.mark.parametrize(("op", "parameter", "low", "high", "stateless", "arguments"), OPS)
+each_op = pytest.mark.parametrize(("op", "parameter", "low", "high", "stateless", "arguments"), CASES)
 
 
 def levels(image: np.ndarray) -> np.ndarray:
@@ -41,13 +57,35 @@ def test_pixels_are_those_of_the_op_of_tensorflow(
 
 @each_op
 def test_draws_are_uniform_and_reach_both_ends(
+    drawn: Any, follows: Any, op: Transform, parameter: str, low: float, high: float, stateless: Any, arguments: Any
+) -> None:
+    values = [params[parameter] for params in drawn(op, count=4000)]
+    assert low <= min(values) < low + 0.01 * (high - low)
+    assert high - 0.01 * (high - low) < max(values) < high
+    assert follows(values, "uniform", low, high - low)
+
+
+@each_op
+def test_grey_images_have_brightness_and_contrast_alone(
     photo: np.ndarray, op: Transform, parameter: str, low: float, high: float, stateless: Any, arguments: Any
 ) -> None:
-    streams = (Draws(seed=0, key=f"rose/{i}.jpg", copy=1, at="0") for i in range(4000))
-    drawn = np.array([op.draw(draws, photo.shape)[parameter] for draws in streams])
-    assert low <= drawn.min() < low + 0.01 * (high - low)
-    assert high - 0.01 * (high - low) < drawn.max() < high
-    assert stats.kstest(drawn, "uniform", args=(low, high - low)).pvalue > 1e-3
+    streams, grey = Draws(seed=0, key="rose/1.jpg", copy=1, at="0"), photo[..., :1]
+    if isinstance(op, (RandomSaturation, RandomHue)):
+        with pytest.raises(TransformError) as error:
+            op.draw(streams, grey.shape)
+        assert str(error.value) == f"{op.name} needs 3 channels, the image has 1: grey has no colour to change"
+    else:
+        drawn = float(tf.random.stateless_uniform([], [3, 1], low, high))
+        image = op.apply(grey, {parameter: drawn})  # type: ignore[attr-defined]
+        assert np.array_equal(image, stateless(grey, *arguments, seed=[3, 1]).numpy())
+        assert image.shape == grey.shape
+
+
+def test_every_op_is_its_spec() -> None:
+    ops = [case[0] for case in CASES]
+    assert {type(op) for op in ops} == set(OPS)
+    for op in ops:
+        assert type(op)(**op.arguments()) == op
 
 
 @pytest.mark.parametrize(("delta", "added"), [(0.2, 51), (-0.4, -102), (0.0, 0)])

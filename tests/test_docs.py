@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -15,8 +16,11 @@ from augmill.pipeline import Spec, Version
 from augmill.pipeline.check import run_check
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.plan import make_plan
-from augmill.pipeline.spec import ImageSpec, SourceSpec
-from augmill.transforms.catalog import OPS
+from augmill.pipeline.source_spec import FeatureNames, SourceSpec
+from augmill.pipeline.spec import AnnotationSpec, ImageSpec
+from augmill.transforms.base import Sample
+from augmill.transforms.catalog import OPS, parse_policy
+from augmill.transforms.objects import Objects
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -58,17 +62,38 @@ def test_the_docs_function_passes_the_check(tmp_path: Path, photo_folder: Path) 
     assert report.effects.by_place["0"].changed_fraction > 0.9  # a night sky may be black already
 
 
-@pytest.mark.parametrize("model", [Spec, SourceSpec, ImageSpec])
+def test_the_docs_own_code_does_its_work(tmp_path: Path, photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = _blocks("docs/own-code.md", "python")
+    (augment,) = _blocks("docs/own-code.md", "yaml")
+    (tmp_path / "my_code.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    policy, problems = parse_policy(yaml.safe_load(augment)["augment"])
+    sample = Sample(photo, objects=Objects.from_boxes(np.array([[10, 20, 60, 90]]), np.array([1])))
+
+    after = [policy.run(sample, seed=0, key=key, copy=1)[0] for key in "abcdefgh"]
+
+    assert problems == []
+    assert [op.spec_name for _, op in policy.leaves()][3:] == ["keras.layers.RandomHue", "keras.layers.RandomContrast"]
+    assert {tuple(one.objects.boxes[0]) for one in after if one.objects} == {(10, 20, 60, 90), (164, 20, 214, 90)}
+    assert len({one.image.tobytes() for one in after}) == 8
+
+
+@pytest.mark.parametrize("model", [Spec, SourceSpec, FeatureNames, ImageSpec, AnnotationSpec])
 def test_every_key_of_a_spec_is_explained(model: Any) -> None:
     text = (REPOSITORY / "docs/spec.md").read_text("utf-8")
     for key in model.model_fields:
         assert f"`{key}`" in text or f"`{key}:" in text, key
 
 
-def test_every_op_is_listed() -> None:
-    text = (REPOSITORY / "docs/spec.md").read_text("utf-8")
-    for name in OPS:
-        assert f"| `{name}` |" in text
+def test_the_page_of_ops_is_what_the_command_prints(augmill: Callable[..., Any]) -> None:
+    """Made anew by: augmill ops --markdown > docs/ops.md"""
+    assert augmill("ops", "--markdown").out == (REPOSITORY / "docs/ops.md").read_text("utf-8")
+
+
+def test_differences_from_keras_are_of_layers_that_exist() -> None:
+    rows = re.findall(r"^\| ([A-Z][\w, .]+) \|", (REPOSITORY / "docs/keras.md").read_text("utf-8"), flags=re.MULTILINE)
+    told = {layer for row in rows for layer in row.split(", ") if layer[0].isupper()}
+    assert told <= {name.removeprefix("keras.layers.") for name in OPS}
 
 
 def test_every_module_has_its_place_in_the_readme() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from augmill.pipeline.check import CheckReport
 from augmill.pipeline.errors import BuildError
 from augmill.pipeline.estimate import Estimate, check_room, check_writable, default_workers, estimate
+from augmill.pipeline.judgement import CheckReport
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.plan import make_plan
 from augmill.transforms.audit import Effects

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from augmill.pipeline.image import ImageError, decode_image, encode_image, fit_image
+from augmill.pipeline.image import ImageError, decode_image, encode_image, fit_image, fit_motion
+from augmill.transforms.objects import Objects
 
 FORMATS: dict[str, dict[str, Any]] = {
     "JPEG": {"quality": 90},
@@ -261,6 +262,69 @@ def test_a_line_of_pixels_can_be_fitted(fit: str, shape: tuple[int, int], photo:
     shown = fitted[fitted.any(axis=2)]
     assert line.min() <= shown.min() and shown.max() <= line.max()
     assert len(shown) == 32 * 48 or fit == "pad"
+
+
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+@pytest.mark.parametrize("shape", [(160, 224), (224, 160), (97, 131)])
+@pytest.mark.parametrize("size", [(112, 112), (60, 150), (300, 170)])
+def test_boxes_and_masks_go_where_the_pixels_go(fit: str, shape: tuple[int, int], size: tuple[int, int]) -> None:
+    for left, top, right, bottom in ((10, 20, 60, 80), (40, 5, 125, 70), (50, 50, 90, 90)):
+        image = np.zeros((*shape, 3), np.uint8)
+        image[top:bottom, left:right] = 255
+        motion = fit_motion(shape, size, fit)
+        bright = fit_image(image, size, fit)[..., 0] > 127
+        mask = motion.move_mask(image[..., 0]) > 0
+        moved = motion.move_objects(Objects.from_boxes(np.array([[left, top, right, bottom]]), np.array([0])))
+        assert motion.shape == size and len(moved) == bright.any()
+        if not bright.any():
+            continue
+        rows, columns = np.flatnonzero(bright.any(axis=1)), np.flatnonzero(bright.any(axis=0))
+        seen = [columns[0], rows[0], columns[-1] + 1, rows[-1] + 1]
+        np.testing.assert_allclose(moved.boxes[0], seen, atol=0.75)
+        assert (mask & bright).sum() / (mask | bright).sum() >= 0.9
+
+
+def test_what_a_crop_leaves_of_a_box_is_known() -> None:
+    motion = fit_motion((100, 200), (50, 50), "crop")
+    boxes = np.array([[40, 0, 80, 100], [0, 0, 49, 100], [60, 20, 100, 40]])
+    moved = motion.move_objects(Objects.from_boxes(boxes, np.arange(3)))
+    assert moved.labels.tolist() == [0, 2]
+    assert moved.boxes.tolist() == [[0, 0, 15, 50], [5, 10, 25, 20]]
+    assert moved.visible.tolist() == [0.75, 1]
+
+
+def test_a_size_that_is_there_already_moves_nothing(photo: np.ndarray) -> None:
+    for fit in ("stretch", "crop", "pad"):
+        np.testing.assert_array_equal(fit_motion(photo.shape, (224, 224), fit).matrix, np.eye(3))
+
+
+def test_one_channel_is_the_luma_and_of_gray_the_levels_themselves(cat: Image.Image) -> None:
+    grey = decode_image(encoded(cat, "PNG"), channels=1)
+    assert (grey.shape, grey.dtype) == ((150, 211, 1), np.uint8)
+    assert np.abs(grey[..., 0].astype(int) - np.array(cat.convert("L"))).max() <= 1
+    levels = np.array(cat)[..., 1]
+    np.testing.assert_array_equal(decode_image(encoded(Image.fromarray(levels), "PNG"), channels=1)[..., 0], levels)
+
+
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
+def test_one_channel_is_fitted_as_three_are(fit: str, photo: np.ndarray) -> None:
+    grey = photo[:100, :, :1]
+    expected = fit_image(np.repeat(grey, 3, axis=2), (60, 70), fit)[..., :1]
+    np.testing.assert_array_equal(fit_image(grey, (60, 70), fit), expected)
+
+
+@pytest.mark.parametrize("encoding", ["png", "jpeg", "raw"])
+def test_one_channel_is_stored_as_one(encoding: str, photo: np.ndarray) -> None:
+    import tensorflow as tf
+
+    grey = np.ascontiguousarray(photo[..., :1])
+    data = encode_image(grey, encoding)
+    if encoding == "raw":
+        assert data == grey.tobytes()
+    else:
+        stored = tf.io.decode_image(data).numpy()  # as many channels as there are
+        assert stored.shape == (224, 224, 1)
+        assert np.abs(stored.astype(int) - grey).mean() < (1e-9 if encoding == "png" else 4)
 
 
 def interlaced_png(pixels: np.ndarray) -> bytes:

@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
-from scipy import stats
 
 from augmill.transforms.base import TransformError
-from augmill.transforms.jpeg import RandomJpegQuality
+from augmill.transforms.jpeg import OPS, AdjustJpegQuality, RandomJpegQuality, StatelessRandomJpegQuality
 from augmill.transforms.randomness import Draws
 
 OP = RandomJpegQuality(20, 90)
 
 
-def test_pixels_are_those_of_the_op_of_tensorflow(photo: np.ndarray) -> None:
+@pytest.mark.parametrize("kind", [RandomJpegQuality, StatelessRandomJpegQuality])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_pixels_are_those_of_the_op_of_tensorflow(photo: np.ndarray, kind: Any, channels: int) -> None:
     for seed in ([5, i] for i in range(5)):
         quality = int(tf.random.stateless_uniform([], seed, 20, 90, tf.int32))
-        image = OP.apply(photo, {"quality": quality})
+        image = kind(20, 90).apply(photo[..., :channels], {"quality": quality})
         assert image.dtype == np.uint8
-        assert np.array_equal(image, tf.image.stateless_random_jpeg_quality(photo, 20, 90, seed).numpy())
+        reference = tf.image.stateless_random_jpeg_quality(photo[..., :channels], 20, 90, seed)
+        assert np.array_equal(image, reference.numpy())
 
 
 @pytest.mark.parametrize("quality", [0, 35, 99])
@@ -37,12 +38,61 @@ def test_a_lower_quality_loses_more(photo: np.ndarray) -> None:
     assert 0 < loss[0] < 5 < loss[-1]
 
 
-def test_qualities_are_equally_likely_and_leave_out_the_maximum(photo: np.ndarray) -> None:
-    op = RandomJpegQuality(60, 70)
-    streams = (Draws(seed=0, key=f"rose/{i}.jpg", copy=1, at="0") for i in range(4000))
-    counts = Counter(op.draw(draws, photo.shape)["quality"] for draws in streams)
-    assert set(counts) == set(range(60, 70))
-    assert stats.chisquare([counts[quality] for quality in range(60, 70)]).pvalue > 1e-3
+@pytest.mark.parametrize("kind", [RandomJpegQuality, StatelessRandomJpegQuality])
+def test_qualities_are_equally_likely_and_leave_out_the_maximum(drawn: Any, equally_likely: Any, kind: Any) -> None:
+    assert equally_likely([params["quality"] for params in drawn(kind(60, 70))], list(range(60, 70)))
+
+
+@pytest.mark.parametrize("method", ["", "INTEGER_FAST", "INTEGER_ACCURATE"])
+def test_an_adjustment_is_that_of_tensorflow(photo: np.ndarray, drawn: Any, method: str) -> None:
+    op = AdjustJpegQuality((0, 100), method)
+    for image in (photo, photo[..., :1], photo[:1], photo[:, :1]):
+        for params in drawn(op, image.shape, 5):
+            reference = tf.image.adjust_jpeg_quality(image, params["jpeg_quality"], dct_method=method)
+            assert np.array_equal(op.apply(image, params), reference.numpy())
+
+
+def test_the_way_of_decoding_has_its_effect(photo: np.ndarray) -> None:
+    accurate, fast = (
+        AdjustJpegQuality(60, method).apply(photo, {"jpeg_quality": 60}) for method in ("INTEGER_ACCURATE", "")
+    )
+    assert not np.array_equal(accurate, fast)
+
+
+def test_an_adjustment_has_the_quality_given_or_one_of_a_range(drawn: Any, equally_likely: Any) -> None:
+    drawn_from = [params["jpeg_quality"] for params in drawn(AdjustJpegQuality([60, 70]))]  # type: ignore[arg-type]
+    assert equally_likely(drawn_from, list(range(60, 71)))
+    assert AdjustJpegQuality(75).draw(Draws(seed=0, key="a", copy=1, at="0"), (8, 8, 3)) == {"jpeg_quality": 75}
+
+
+@pytest.mark.parametrize(
+    ("quality", "message"),
+    [
+        (101, "jpeg_quality must be a whole number of at least 0 and at most 100, got 101"),
+        (0.5, "jpeg_quality must be a whole number of at least 0 and at most 100, got 0.5"),
+        ([20, 30.0], "jpeg_quality must be a whole number of at least 0 and at most 100, got 30.0"),
+        ([30, 20], "jpeg_quality must be [lowest, highest], got [30, 20]"),
+        ([30], "jpeg_quality must be a whole number or [lowest, highest], got [30]"),
+    ],
+)
+def test_an_adjustment_needs_whole_numbers(quality: Any, message: str) -> None:
+    with pytest.raises(TransformError) as error:
+        AdjustJpegQuality(quality)
+    assert str(error.value) == message
+
+
+def test_the_ways_of_decoding_are_named() -> None:
+    with pytest.raises(
+        TransformError, match=r"^dct_method must be one of .*INTEGER_FAST, INTEGER_ACCURATE, got 'SLOW'$"
+    ):
+        AdjustJpegQuality(50, "SLOW")
+
+
+def test_every_op_is_its_spec() -> None:
+    made = [OP, StatelessRandomJpegQuality(3, 4), AdjustJpegQuality(50), AdjustJpegQuality([3, 9], "INTEGER_FAST")]  # type: ignore[arg-type]
+    assert {type(op) for op in made} == set(OPS)
+    for op in made:
+        assert type(op)(**op.arguments()) == op
 
 
 @pytest.mark.parametrize(("low", "high"), [(-1, 50), (50, 101), (60, 60), (70, 60), (50.0, 60), (None, 60), (True, 60)])

@@ -14,6 +14,7 @@ from augmill.pipeline import Spec, Version, load
 from augmill.pipeline.errors import VersionError
 from augmill.pipeline.example import decode_example
 from augmill.pipeline.image import decode_image
+from augmill.pipeline.mask import decode_mask
 from augmill.pipeline.shard import scan_records
 
 
@@ -201,3 +202,76 @@ def test_what_a_version_does_not_have_is_named_with_what_it_has(version: Version
         load(version, copies=[])
     with pytest.raises(VersionError, match="is not a version"):
         load(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def annotated(tmp_path_factory: pytest.TempPathFactory, annotated_records: Any, publish_version: Any) -> Version:
+    """A version of gray images with labels, boxes, keypoints and masks."""
+    folder = tmp_path_factory.mktemp("annotated")
+    image = {"size": [48, 64], "encoding": "png", "channels": 1}
+    published: Version = publish_version(
+        _spec(folder, source=annotated_records(folder), splits=None, image=image, augment=FLIP), folder / "out"
+    )
+    return published
+
+
+FLIP = ["tf.image.random_flip_left_right"]
+
+
+def test_every_records_annotations_come_with_it(annotated: Version) -> None:
+    stored, met = _stored(annotated, "train"), 0
+    for batch in load(annotated, batch_size=7):
+        objects, size = batch["objects"], batch["image"].shape[0]
+        assert {name: part.dtype.name for name, part in objects.items()} == {
+            "bbox": "float32",
+            "label": "int64",
+            "is_crowd": "bool",
+            "keypoints": "float32",
+        }
+        assert batch["image"].shape[1:] == (48, 64, 1) and batch["mask"].shape == (size, 48, 64, 1)
+        for i in range(size):
+            record = stored[batch["key"][i].numpy().decode(), int(batch["copy"][i])]
+            assert objects["bbox"][i].numpy().ravel().tolist() == record["objects/bbox"]
+            assert objects["label"][i].numpy().tolist() == record["objects/label"]
+            assert objects["is_crowd"][i].numpy().tolist() == [bool(crowd) for crowd in record["objects/is_crowd"]]
+            assert objects["keypoints"][i].shape[1:] == (2, 3)
+            assert objects["keypoints"][i].numpy().ravel().tolist() == record["objects/keypoints"]
+            np.testing.assert_array_equal(batch["mask"][i, ..., 0], decode_mask(record["mask"][0]))
+            np.testing.assert_array_equal(batch["image"][i], decode_image(record["image"][0], 1))
+            met += 1
+    assert met == len(stored) == 48
+
+
+def test_ranks_share_ragged_batches_too(annotated: Version) -> None:
+    whole = list(load(annotated, batch_size=8, drop_remainder=True))
+    parts = [list(load(annotated, batch_size=4, rank=rank, world_size=2)) for rank in range(2)]
+    for step, batch in enumerate(whole):
+        together = [boxes for part in parts for boxes in part[step]["objects"]["bbox"].to_list()]
+        assert together == batch["objects"]["bbox"].to_list()
+
+
+def test_a_supervised_stream_leaves_annotations_out(annotated: Version) -> None:
+    image, label = next(load(annotated, as_supervised=True, batch_size=5, output=(0.0, 1.0)).as_numpy_iterator())
+    assert (image.shape, label.shape) == ((5, 48, 64, 1), (5,))
+
+
+def test_a_resized_mask_holds_no_new_id_and_its_boxes_stay(annotated: Version) -> None:
+    plain, resized = (next(iter(load(annotated, shuffle=False, size=size))) for size in (None, (30, 30)))
+    assert resized["mask"].shape[1:] == (30, 30, 1) and resized["mask"].dtype.name == "uint8"
+    assert set(np.unique(resized["mask"])) == {0, 1, 2}
+    assert resized["objects"]["bbox"].to_list() == plain["objects"]["bbox"].to_list()
+    assert abs(float(np.mean(resized["mask"] == 1)) - float(np.mean(plain["mask"] == 1))) < 0.01
+
+
+def test_a_manifest_from_before_there_were_annotations_is_read(version: Version, tmp_path: Path) -> None:
+    import json
+    import shutil
+
+    copied = shutil.copytree(version.path, tmp_path / "1.0.0")
+    manifest = json.loads((copied / "augmill.json").read_text())
+    for key in ("annotations", "objects"):
+        del manifest[key]
+    del manifest["image"]["channels"]
+    (copied / "augmill.json").write_text(json.dumps(manifest))
+
+    assert _ids(load(copied, seed=1)) == _ids(load(version, seed=1))

@@ -13,8 +13,9 @@ from PIL import Image
 
 from augmill.pipeline.example import decode_example
 from augmill.pipeline.listing import list_source
-from augmill.pipeline.materialize import BlockError, Materializer, Renderer, steps_from_json, steps_to_json
+from augmill.pipeline.materialize import BlockError, Materializer
 from augmill.pipeline.plan import BlockReader, make_plan
+from augmill.pipeline.renderer import Renderer, steps_from_json, steps_to_json
 from augmill.pipeline.shard import file_sha256, scan_records
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.workspace import Workspace
@@ -202,3 +203,171 @@ def test_what_a_failed_example_went_through_is_not_counted(
     assert "moody:f failed with AssertionError" in row["failures"][0]["reason"]
     written = row["shards"][1]["records"]
     assert [effect["applied"] for effect in row["effects"]] == [3 * written, 3 * written]
+
+
+@pytest.fixture
+def painted_workspace(
+    tmp_path: Path, make_spec: Callable[..., Any], painted: list[Any], drawn_coco: Callable[..., dict[str, Any]]
+) -> Callable[..., Workspace]:
+    """Prepare a block of the painted photos, with 96 x 96 cut out of 112 x 144 in each of two copies."""
+
+    def prepare(**changes: Any) -> Workspace:
+        parts: dict[str, Any] = {
+            "source": drawn_coco(tmp_path),
+            "splits": None,
+            "image": {"size": [96, 96], "work_size": [112, 144], "encoding": "png"},
+            "block_examples": 12,
+            "augment": [{"tf.image.random_crop": {"size": [96, 96, 3]}}],
+        }
+        return _prepare(make_spec(**{**parts, **changes}), tmp_path)
+
+    return prepare
+
+
+@pytest.fixture
+def drawn_coco(painted: list[Any]) -> Callable[..., dict[str, Any]]:
+    """Write the painted photos and a COCO file for them; return them as a source."""
+    import json
+
+    from augmill.pipeline.image import encode_image
+
+    def write(folder: Path) -> dict[str, Any]:
+        (folder / "painted").mkdir(exist_ok=True)
+        coco: dict[str, Any] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "thing"}]}
+        for number, one in enumerate(painted):
+            (folder / f"painted/{number:02d}.png").write_bytes(encode_image(one.image, "png"))
+            coco["images"].append({"id": number, "file_name": f"{number:02d}.png"})
+            for left, top, right, bottom in one.boxes.values():
+                box = {"image_id": number, "category_id": 1, "bbox": [left, top, right - left, bottom - top]}
+                coco["annotations"].append(box)
+        (folder / "painted.json").write_text(json.dumps(coco))
+        return {"coco": str(folder / "painted.json"), "images": str(folder / "painted")}
+
+    return write
+
+
+def _boxes(workspace: Workspace, row: dict[str, Any], slot: int) -> dict[bytes, np.ndarray]:
+    """The boxes of each record in pixels, (ymin, xmin, ymax, xmax)."""
+    records = _records(workspace, row, slot)
+    return {r["key"][0]: np.array(r.get("objects/bbox", []), float).reshape(-1, 4) * 96 for r in records}
+
+
+def test_without_limits_every_object_that_shows_is_stored(painted_workspace: Callable[..., Workspace]) -> None:
+    workspace = painted_workspace()
+    row = Materializer(workspace)(0)
+    counts, stored = row["objects"], [_boxes(workspace, row, slot) for slot in range(3)]
+    assert sum(len(boxes) for boxes in stored[0].values()) == 22
+    assert counts["written"] == sum(len(boxes) for each in stored for boxes in each.values())
+    assert counts["too_small"] == counts["hidden"] == counts["mixed_in"] == 0
+    assert counts["seen"] == 66 == counts["written"] + counts["cut_off"]
+
+
+@pytest.mark.parametrize(
+    "limits", [{"min_area": 800}, {"min_visibility": 0.7}, {"min_area": 800, "min_visibility": 0.7}]
+)
+def test_limits_leave_out_exactly_what_they_say(
+    limits: dict[str, float], painted_workspace: Callable[..., Workspace]
+) -> None:
+    workspace = painted_workspace()
+    free = Materializer(workspace)(0)
+    everything = [_boxes(workspace, free, slot) for slot in range(3)]
+    whole = {
+        key: np.prod(boxes[:, 2:] - boxes[:, :2], axis=1) * 112 * 144 / 96**2 for key, boxes in everything[0].items()
+    }
+    workspace = painted_workspace(annotations=limits)
+
+    row = Materializer(workspace)(0)
+
+    for slot in range(3):
+        for key, boxes in _boxes(workspace, row, slot).items():
+            area = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
+            if slot == 0:
+                np.testing.assert_array_equal(boxes, everything[0][key])
+                continue
+            assert (area >= limits.get("min_area", 0)).all()
+            least = limits.get("min_visibility", 0) * min(whole[key], default=0)
+            assert (area >= least - 0.01).all()
+    counts = row["objects"]
+    assert counts["seen"] == counts["written"] + counts["cut_off"] + counts["too_small"] + counts["hidden"]
+    assert counts["cut_off"] == free["objects"]["cut_off"]
+    assert [counts["too_small"] > 0, counts["hidden"] > 0] == ["min_area" in limits, "min_visibility" in limits]
+
+
+def test_what_fit_crop_cuts_off_is_counted_for_every_copy(painted_workspace: Callable[..., Workspace]) -> None:
+    image = {"size": [60, 20], "fit": "crop", "encoding": "png"}
+    row = Materializer(workspace := painted_workspace(image=image, augment=["tf.image.random_flip_up_down"]))(0)
+    kept = sum(len(boxes) for boxes in _boxes(workspace, row, 0).values())
+    assert kept < 22
+    counted = {name: count for name, count in row["objects"].items() if count}
+    assert counted == {"seen": 66, "cut_off": 3 * (22 - kept), "written": 3 * kept}
+
+
+def test_objects_of_an_example_that_fails_are_not_counted(
+    painted_workspace: Callable[..., Workspace], tmp_path: Path, painted: list[Any]
+) -> None:
+    workspace = painted_workspace()
+    (tmp_path / "painted/03.png").unlink()
+    row = Materializer(workspace)(0)
+    assert [failure["key"] for failure in row["failures"]] == ["03.png"]
+    assert row["objects"]["seen"] == 3 * (22 - len(painted[3].boxes))
+
+
+def test_a_box_outside_its_image_fails_the_example_by_name(
+    painted_workspace: Callable[..., Workspace], tmp_path: Path
+) -> None:
+    workspace = painted_workspace()
+    from PIL import Image
+
+    with Image.open(tmp_path / "painted/05.png") as whole:
+        size = (tmp_path / "painted/05.png").stat().st_size
+        whole.crop((0, 0, 4, 4)).save(tmp_path / "painted/05.png")
+    short = (tmp_path / "painted/05.png").read_bytes()
+    (tmp_path / "painted/05.png").write_bytes(short + bytes(size - len(short)))  # as long as when it was listed
+    (failure,) = Materializer(workspace)(0)["failures"]
+    assert failure["key"] == "05.png"
+    assert "lies outside of the image, which is 4x4 (height x width)" in failure["reason"]
+
+
+def test_the_content_digest_covers_the_annotations(painted_workspace: Callable[..., Workspace], tmp_path: Path) -> None:
+    first = Materializer(painted_workspace())(0)["source_sha256"]
+    import json
+
+    coco = json.loads((tmp_path / "painted.json").read_text())
+
+    def with_width(width: float) -> str:
+        coco["annotations"][0]["bbox"][2] = width
+        (tmp_path / "painted.json").write_text(json.dumps(coco))
+        listing = list_source(workspace.spec())
+        plan = make_plan(workspace.spec(), listing)
+        workspace.prepare(workspace.spec(), plan, {"listing": listing.digest()})
+        digest: str = Materializer(workspace)(0)["source_sha256"]
+        return digest
+
+    width = coco["annotations"][0]["bbox"][2]
+    workspace = painted_workspace()
+    assert with_width(width + 1) != first == with_width(width)
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_boxes_are_those_of_the_image_as_a_viewer_shows_it(
+    orientation: int, make_spec: Callable[..., Any], painted: list[Any], seen_in: Any, box_iou: Any
+) -> None:
+    import io
+
+    from augmill.pipeline.annotation_info import AnnotationInfo
+    from augmill.pipeline.annotations import Annotations
+
+    (left, top, right, bottom), shown = painted[0].boxes["magenta"], painted[0].image
+    turned_back = {1: shown, 3: shown[::-1, ::-1], 6: np.rot90(shown), 8: np.rot90(shown, -1)}[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(turned_back)).save(buffer, "JPEG", quality=95, exif=exif)
+    said = Annotations(np.array([[left, top, right, bottom]], float), np.zeros(1, int), size=shown.shape[:2])
+    info = AnnotationInfo(kinds=("boxes",), classes=("magenta",))
+    renderer = Renderer(make_spec(image={"size": [90, 100]}, copies=0, augment=[]), None, annotations=info)
+
+    sample = renderer.render(renderer.open(buffer.getvalue(), -1, said), "a", 0)[0]
+
+    record = decode_example(renderer.record(sample, "a", 0, []))
+    assert box_iou(record["objects/bbox"], seen_in(sample.image, "magenta")) > 0.9

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from scipy import stats
 
+from augmill.pipeline.annotation_info import AnnotationInfo
 from augmill.pipeline.errors import SourceError
 from augmill.pipeline.folder_source import list_folder
 from augmill.pipeline.plan import BlockReader, Plan, make_plan, split_by_key
@@ -142,6 +143,19 @@ def test_without_splits_anywhere_all_is_train(make_spec: MakeSpec) -> None:
     } == {"train": 50}
 
 
+def test_settings_about_annotations_that_are_not_there_are_refused(make_spec: MakeSpec) -> None:
+    masks = replace(listing_of(9), annotations=AnnotationInfo(kinds=("masks",), mask_classes=("sky", "sea")))
+    with pytest.raises(SourceError, match=r"annotations.min_area is about boxes, and of these .* are: none"):
+        make_plan(make_spec(annotations={"min_area": 3}), listing_of(9))
+    with pytest.raises(SourceError, match=r"min_visibility is about boxes.* are: masks; annotations.reject_empty"):
+        make_plan(make_spec(annotations={"min_visibility": 0.5, "reject_empty": True}), masks)
+    with pytest.raises(SourceError, match="mask_fill 256 does not fit masks of 8 bits, with ids to 255"):
+        make_plan(make_spec(annotations={"mask_fill": 256}), masks)
+    with pytest.raises(SourceError, match="mask_fill 2 is no class; choose one of 0 to 1, or 255 for none"):
+        make_plan(make_spec(annotations={"mask_fill": 2}), masks)
+    assert make_plan(make_spec(annotations={"mask_fill": 255}), masks).annotations == masks.annotations
+
+
 def test_nothing_to_train_on_is_refused(make_spec: MakeSpec) -> None:
     with pytest.raises(SourceError, match="train"):
         make_plan(make_spec(splits={"test": 1.0}), listing_of(20))
@@ -218,7 +232,8 @@ def test_a_block_on_disk_is_a_row_group_of_exactly_its_rows(make_spec: MakeSpec,
 
 def test_the_head_of_a_plan_is_read_back_as_written(make_spec: MakeSpec, tmp_path: Path) -> None:
     bad = [BadExample("b", "b.rec", "train", "größe"), BadExample("a", "a.rec", None, 'no "image"')]
-    plan = make_plan(make_spec(splits=SHARES), replace(listing_of(100), bad=bad))
+    known = AnnotationInfo(kinds=("boxes",), classes=("cat",), features={"boxes": ["a", "b", "c", "d"]})
+    plan = make_plan(make_spec(splits=SHARES), replace(listing_of(100), bad=bad, annotations=known))
     plan.write(tmp_path / "plan.parquet")
     read = Plan.read(tmp_path / "plan.parquet")
     assert plan.bad == bad[::-1]

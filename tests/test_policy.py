@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,9 +15,13 @@ from scipy import stats
 from augmill.transforms.base import PixelTransform, Sample, Transform, TransformError
 from augmill.transforms.catalog import parse_policy
 from augmill.transforms.color import RandomBrightness, RandomContrast, RandomHue
+from augmill.transforms.composition import OneOf, SomeOf, Sometimes
 from augmill.transforms.geometry import RandomCrop, RandomFlipLeftRight, RandomFlipUpDown
-from augmill.transforms.keras_layer import KerasLayer
-from augmill.transforms.policy import OneOf, Policy, SomeOf, Sometimes, Step
+from augmill.transforms.keras_affine import RandomZoom
+from augmill.transforms.keras_color import RandomBrightness as KerasBrightness
+from augmill.transforms.keras_color import RandomContrast as KerasContrast
+from augmill.transforms.mix import CutMix, MixUp
+from augmill.transforms.policy import Policy, Step
 from augmill.transforms.randomness import Draws
 
 MIXED = Policy(
@@ -25,7 +29,7 @@ MIXED = Policy(
         RandomFlipLeftRight(),
         RandomBrightness(0.2),
         Sometimes(0.7, (RandomHue(0.1), OneOf((RandomContrast(0.5, 1.5), RandomFlipUpDown())))),
-        OneOf((KerasLayer("RandomZoom", {"height_factor": 0.2}), SomeOf(1, 2, (RandomHue(0.2), RandomContrast(1, 2))))),
+        OneOf((RandomZoom(0.2), SomeOf(1, 2, (RandomHue(0.2), RandomContrast(1, 2))))),
         RandomCrop((40, 50, 3)),
     )
 )
@@ -161,6 +165,99 @@ def test_recorded_steps_give_the_same_bytes_again(sample: Sample) -> None:
         assert np.array_equal(replayed.image, rendition.image)
         assert replayed.label == rendition.label == 3
         assert not np.array_equal(rendition.image, sample.image)
+
+
+def test_neighbouring_ops_in_floats_are_rounded_once(sample: Sample) -> None:
+    """Brightness up by a third of a level, three times: rounded each time it would be nothing."""
+    third = KerasBrightness((0.0013, 0.0013))  # of 255: 0.33 levels
+    rendition, _ = run(Policy((third, third, third)), sample, 0)
+    assert (rendition.image.astype(int) - sample.image == 1)[sample.image < 255].all()
+    apart, _ = run(Policy((third, Mark(1, 0), third, Mark(1, 0), third)), sample, 0)
+    assert np.array_equal(apart.image, sample.image)
+    assert rendition.image.dtype == np.uint8
+
+
+def test_a_run_of_keras_ops_is_what_the_layers_make_in_a_row(sample: Sample) -> None:
+    import keras
+
+    policy = Policy((KerasBrightness((0.2, 0.2)), KerasContrast((0.4, 0.4)), KerasBrightness((-0.1, -0.1))))
+    rendition, steps = run(policy, sample, 0)
+    factor = steps[1].params["factor"]
+    layers = [
+        keras.layers.RandomBrightness((0.2, 0.2)),
+        lambda x: keras.ops.clip(
+            (x - keras.ops.mean(x, axis=(0, 1))) * factor + keras.ops.mean(x, axis=(0, 1)), 0, 255
+        ),
+        keras.layers.RandomBrightness((-0.1, -0.1)),
+    ]
+    pixels = sample.image.astype(np.float32)
+    for layer in layers:
+        pixels = np.asarray(layer(pixels))
+    assert np.array_equal(rendition.image, np.rint(pixels).astype(np.uint8))
+
+
+def test_another_attempt_draws_anew(sample: Sample) -> None:
+    policy = Policy((RandomBrightness(0.2),))
+    drawn = [policy.run(sample, seed=0, key="a", copy=1, attempt=i)[1][0].params["delta"] for i in (0, 1, 2, 1)]
+    assert len(set(drawn)) == 3
+    assert drawn[1] == drawn[3]
+
+
+class Gallery:
+    """Peers by their keys; the next one is drawn."""
+
+    def __init__(self, samples: list[Sample]) -> None:
+        self.samples = samples
+
+    def draw(self, draws: Draws, key: str) -> tuple[str, Sample]:
+        number = (int(key) + 1) % len(self.samples)
+        return str(number), self.samples[number]
+
+    def open(self, key: str) -> Sample:
+        return self.samples[int(key)]
+
+
+@pytest.fixture(scope="module")
+def gallery(photos: dict[str, np.ndarray]) -> Gallery:
+    return Gallery([Sample(photo[:60, :60], label=i) for i, photo in enumerate(photos.values())])
+
+
+def test_a_partner_is_the_rendition_that_it_would_be_itself(gallery: Gallery) -> None:
+    policy = Policy((RandomFlipLeftRight(), RandomBrightness(0.2), MixUp(1.0), RandomFlipUpDown()))
+    for i in range(10):
+        copy = i + 1
+        _, steps = policy.run(gallery.open("0"), seed=5, key="0", copy=copy, peers=gallery)
+        _, own = policy.run(gallery.open("1"), seed=5, key="1", copy=copy, peers=gallery)
+        mixing = steps[2].params
+        assert mixing["partner"] == "1"
+        assert mixing["steps"] == [list(step) for step in own[:2]]
+
+
+def test_a_mixed_rendition_is_replayed_from_its_record(gallery: Gallery) -> None:
+    policy = Policy(
+        (RandomBrightness(0.2), OneOf((MixUp(0.4), CutMix())), KerasBrightness(0.1), Sometimes(0.5, (MixUp(),)))
+    )
+    for copy in range(1, 15):
+        rendition, steps = policy.run(gallery.open("1"), seed=1, key="1", copy=copy, peers=gallery)
+        recorded = [Step(*step) for step in json.loads(json.dumps(steps))]
+        assert policy.replay(gallery.open("1"), recorded, gallery).equals(rendition)
+        assert rendition.mixture is not None
+
+
+def test_mixing_needs_others(sample: Sample, gallery: Gallery) -> None:
+    with pytest.raises(TransformError, match=r"^mix_up mixes an example with another of its block, and there are none"):
+        run(Policy((MixUp(),)), sample, 0)
+    _, steps = Policy((MixUp(),)).run(sample, seed=0, key="0", copy=1, peers=gallery)
+    with pytest.raises(TransformError, match=r"^mix_up needs its partner '1' to be replayed$"):
+        Policy((MixUp(),)).replay(sample, steps)
+
+
+def test_annotations_that_cannot_follow_are_refused(gallery: Gallery) -> None:
+    masked = replace(gallery.open("0"), mask=np.zeros((60, 60), np.uint8))
+    with pytest.raises(
+        TransformError, match=r"^mix_up cannot be used with masks: .* boxes, keypoints along; take the op"
+    ):
+        Policy((MixUp(),)).run(masked, seed=0, key="0", copy=1, peers=gallery)
 
 
 def test_the_sample_is_not_changed_in_place(sample: Sample) -> None:

@@ -12,9 +12,9 @@ import pytest
 from PIL import Image
 
 from augmill.pipeline.listing import list_source
-from augmill.pipeline.materialize import Renderer
 from augmill.pipeline.plan import make_plan
 from augmill.pipeline.preview import CELL, draw_sheet
+from augmill.pipeline.renderer import Renderer
 
 
 def _cell(sheet: np.ndarray, row: int, column: int, height: int) -> np.ndarray:

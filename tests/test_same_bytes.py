@@ -80,8 +80,8 @@ def test_the_order_of_the_listing_and_the_place_of_the_source_have_no_say(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     moved = shutil.copytree(photo_folder, tmp_path / "moved")
-    files = folder_source._files
-    monkeypatch.setattr(folder_source, "_files", lambda root: reversed(list(files(root))))
+    files = folder_source.walk_files
+    monkeypatch.setattr(folder_source, "walk_files", lambda root: reversed(list(files(root))))
 
     version = publish_version(_spec(moved), tmp_path / "out")
 

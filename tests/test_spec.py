@@ -78,14 +78,23 @@ def test_yaml_and_python_give_the_same_spec(read: Callable[[str], Spec]) -> None
 
 def test_the_canonical_form_has_every_default() -> None:
     canonical = Spec(name="a", version="1.0.0", source={"folder": "b"}, copies=0).canonical()
-    source = {"folder": "b", "tfrecord": None, "tfds": None, "features": None, "classes": None, "data_dir": None}
+    keys = ["tfrecord", "tfds", "coco", "segmentation", "features", "images", "masks", "classes", "box_classes"]
+    source = {"folder": "b", **dict.fromkeys([*keys, "keypoint_names", "data_dir"])}
     assert canonical == {
         "name": "a",
         "version": "1.0.0",
         "source": source,
         "seed": 0,
         "splits": None,
-        "image": {"size": None, "work_size": None, "fit": "stretch", "encoding": "jpeg", "quality": 95},
+        "image": {
+            "size": None,
+            "work_size": None,
+            "fit": "stretch",
+            "channels": 3,
+            "encoding": "jpeg",
+            "quality": 95,
+        },
+        "annotations": {"min_area": 0.0, "min_visibility": 0.0, "mask_fill": 0, "reject_empty": False},
         "copies": 0,
         "keep_original": True,
         "max_bad_fraction": 0.001,
@@ -158,6 +167,9 @@ def test_two_ways_to_write_one_op_have_one_digest(one: Any, other: Any) -> None:
         {"image": {"size": [64, 48], "encoding": "png", "fit": "crop"}},
         {"image": {"size": [64, 48], "encoding": "png", "quality": 90}},
         {"image": {"size": [64, 48], "encoding": "png", "work_size": [64, 48]}},
+        {"annotations": {"min_area": 4}},
+        {"annotations": {"mask_fill": 255}},
+        {"image": {"size": [64, 48], "encoding": "png", "channels": 1}},
         {"copies": 2},
         {"keep_original": False},
         {"block_examples": 100},
@@ -208,6 +220,10 @@ def test_a_bad_spec_is_told_everything_at_once(read: Callable[[str], Spec]) -> N
     assert len(problems) == 12
 
 
+def _features(**more: Any) -> dict[str, Any]:
+    return {"source": {"tfrecord": "a", "features": {"image": "image", **more}}}
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -219,10 +235,29 @@ def test_a_bad_spec_is_told_everything_at_once(read: Callable[[str], Spec]) -> N
         ({"image": {"work_size": [8, 8]}}, "work_size needs size"),
         ({"image": {"size": [64]}}, r"image.size.*1"),
         ({"version": 1.2}, "version: .*1.2"),
-        ({"source": {}}, "exactly one of folder, tfrecord, tfds, got none"),
+        ({"source": {}}, "exactly one of folder, tfrecord, tfds, coco, segmentation, got none"),
         ({"source": {"folder": "a", "tfds": "b"}}, "exactly one of .* got folder and tfds"),
         ({"source": {"tfrecord": "a/*"}}, "tfrecord needs features"),
-        ({"source": {"folder": "a", "classes": ["b"]}}, "classes belongs to a tfrecord source"),
+        ({"source": {"folder": "a", "classes": ["b"]}}, "classes belongs to a tfrecord or segmentation source"),
+        ({"source": {"coco": "a.json", "images": "b", "classes": ["c"]}}, "a coco source; its JSON names its own"),
+        ({"source": {"coco": "a.json"}}, "coco needs images"),
+        ({"source": {"coco": 3, "images": "b"}}, "source.coco: must be a JSON file, or JSON files by split, got 3"),
+        ({"source": {"coco": {"all": "a.json"}, "images": "b"}}, "source.coco: no split may be called all"),
+        ({"source": {"coco": {"train": "a"}, "images": {"test": "b"}}}, r"the splits of coco \(train\), got test"),
+        ({"source": {"coco": "a.json", "images": {"train": "b"}}}, r"the splits of coco \(none\), got train"),
+        ({"source": {"segmentation": "a"}}, "segmentation needs masks"),
+        ({"source": {"folder": "a", "masks": "b"}}, "masks belongs to a segmentation source, not to a folder source"),
+        (_features(boxes=["y", "x"]), r"source.features.boxes: .*a list of four: .*, got \['y', 'x'\]"),
+        (_features(box_labels="c"), "source.features: box_labels needs boxes"),
+        (_features(boxes="b", keypoints="k"), "features.keypoints and keypoint_names.* need each other"),
+        (_features(box_clases=["cat"]), "source.features.box_clases: unknown key; did you mean box_labels"),
+        ({"source": {"tfrecord": "a", "features": {"image": "b"}, "box_classes": ["c"]}}, "box_classes needs features"),
+        ({"annotations": {"min_area": -1}}, "annotations.min_area: .*greater than or equal to 0, got -1"),
+        ({"annotations": {"min_visibility": 1.5}}, "annotations.min_visibility: .*less than or equal to 1, got 1.5"),
+        ({"annotations": {"mask_fill": 70000}}, "annotations.mask_fill: .*less than or equal to 65535, got 70000"),
+        ({"annotations": {"reject_empty": "yes"}}, "annotations.reject_empty: .*boolean, got 'yes'"),
+        ({"annotations": {"min_visibilty": 1}}, "annotations.min_visibilty: unknown key; did you mean min_visibility?"),
+        ({"image": {"channels": 4}}, "image.channels: .*3 or 1, got 4"),
         ({"source": {"folder": "a", "features": {"image": "b"}}}, "features belongs to a tfrecord or tfds source"),
         ({"source": {"tfrecord": 3, "features": {"image": "b"}}}, "source.tfrecord: must be a glob.*got 3"),
         ({"augment": "tf.image.random_hue"}, "augment: must be a list of ops"),
@@ -276,7 +311,8 @@ def test_yaml_that_would_run_code_is_refused_and_not_run(tag: str, read: Callabl
 def test_yaml_anchors_and_merges_are_read(read: Callable[[str], Spec]) -> None:
     text = YAML.replace("{height_factor: 0.2}", "&zoom {height_factor: 0.2}")
     merged = read(text + "  - keras.layers.RandomZoom: {<<: *zoom, width_factor: 0.1}\n")
-    assert merged.canonical()["augment"][-1] == {"keras.layers.RandomZoom": {"height_factor": 0.2, "width_factor": 0.1}}
+    arguments = merged.canonical()["augment"][-1]["keras.layers.RandomZoom"]
+    assert (arguments["height_factor"], arguments["width_factor"]) == (0.2, 0.1)
 
 
 def test_a_users_module_beside_the_file_is_found(read: Callable[[str], Spec], tmp_path: Path) -> None:

@@ -116,3 +116,69 @@ def _tf_sha256(pixels: np.ndarray, image: bytes, encoding: str) -> str:
     if encoding == "jpeg":  # TFDS decodes with TensorFlow's faster, less exact transform
         pixels = tf.image.decode_image(image, channels=3).numpy()
     return hashlib.sha256(np.ascontiguousarray(pixels).tobytes()).hexdigest()
+
+
+@pytest.mark.parametrize(("channels", "encoding"), [(3, "png"), (1, "png"), (1, "raw"), (1, "jpeg")])
+def test_annotations_come_back_through_tfds_exactly(
+    channels: int,
+    encoding: str,
+    tmp_path: Path,
+    make_spec: Callable[..., Any],
+    publish_version: Callable[..., Version],
+    annotated_records: Callable[[Path], dict[str, Any]],
+) -> None:
+    import tensorflow_datasets as tfds
+
+    from augmill.pipeline.mask import decode_mask
+
+    image = {"size": [48, 64], "encoding": encoding, "channels": channels}
+    ops = ["tf.image.random_flip_left_right"]
+    spec = make_spec(source=annotated_records(tmp_path), splits=None, image=image, augment=ops)
+    version = publish_version(spec, tmp_path / "out")
+    builder = tfds.builder_from_directory(str(version.path))
+    stored = {}
+    for shard in version.manifest.splits["train"].shards:
+        for _, payload in scan_records(version.path / shard.file):
+            record = decode_example(payload)
+            stored[record["key"][0], record["copy"][0]] = record
+
+    assert builder.info.features["objects"]["label"].names == ["magenta", "lime"]
+    assert builder.info.features["image"].shape == (48, 64, channels)
+    found = list(tfds.as_numpy(builder.as_dataset(split="train")))
+    assert len(found) == len(stored) == 36
+    for record in found:
+        mine, objects = stored[record["key"], record["copy"]], record["objects"]
+        count = 0 if record["key"] == b"11" else 2
+        assert objects["bbox"].shape == (count, 4) and objects["keypoints"].shape == (count, 2, 3)
+        assert objects["bbox"].ravel().tolist() == mine["objects/bbox"]
+        assert objects["label"].tolist() == mine["objects/label"]
+        assert (objects["is_crowd"].dtype, objects["is_crowd"].tolist()) == (bool, [False, True][:count])
+        assert objects["keypoints"].ravel().tolist() == mine["objects/keypoints"]
+        np.testing.assert_array_equal(record["mask"][..., 0], decode_mask(mine["mask"][0]))
+        assert record["image"].shape == (48, 64, channels)
+        if encoding == "png":
+            np.testing.assert_array_equal(record["image"], decode_image(mine["image"][0], channels))
+
+
+def test_a_version_with_annotations_is_itself_a_tfds_source(
+    tmp_path: Path,
+    make_spec: Callable[..., Any],
+    publish_version: Callable[..., Version],
+    annotated_records: Callable[[Path], dict[str, Any]],
+) -> None:
+    plain = {"image": {"size": [48, 64], "encoding": "png"}, "copies": 0, "augment": [], "splits": None}
+    first = publish_version(make_spec(source=annotated_records(tmp_path), **plain), tmp_path / "first")
+    second = publish_version(make_spec(source={"tfds": str(first.path)}, **plain), tmp_path / "second")
+
+    known = dict(first.manifest.annotations)
+    assert second.manifest.annotations == {**known, "kinds": ["boxes", "masks"], "keypoint_names": []}
+    records = []
+    for version in (first, second):
+        paths = [version.path / shard.file for shard in version.manifest.splits["train"].shards]
+        payloads = [decode_example(payload) for path in paths for _, payload in scan_records(path)]
+        records.append({record.pop("key")[0]: record for record in payloads})
+    for key, record in records[0].items():
+        record.pop("objects/keypoints")  # they are read where `features` names them
+        again = records[1][key]
+        np.testing.assert_allclose(again.pop("objects/bbox"), record.pop("objects/bbox"), atol=1e-6)
+        assert again == record

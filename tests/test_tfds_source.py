@@ -14,9 +14,10 @@ import tensorflow_datasets as tfds
 
 from augmill.pipeline.errors import SourceError
 from augmill.pipeline.image import decode_image
+from augmill.pipeline.mask import decode_mask
 from augmill.pipeline.shard import scan_records
 from augmill.pipeline.source import Listing, Reader
-from augmill.pipeline.spec import SourceSpec
+from augmill.pipeline.source_spec import SourceSpec
 from augmill.pipeline.tfds_source import list_tfds
 
 CLASSES = ["whiskers", "ears"]  # not in the order of the alphabet
@@ -72,6 +73,52 @@ class AugmillTestPairs(AugmillTestCrops):
             yield number, {**features, "mask": 255 - features["image"]}
 
 
+class AugmillTestDetection(AugmillTestCrops):
+    """Boxes in the form of TFDS's coco: a sequence with a box, a label and more in it; and a mask."""
+
+    def _features(self) -> dict[str, Any]:
+        objects = {
+            "area": tfds.features.Scalar(np.int64),
+            "bbox": tfds.features.BBoxFeature(),
+            "is_crowd": tfds.features.Scalar(np.bool_),
+            "label": tfds.features.ClassLabel(names=["eye", "nose"]),
+            "points": tfds.features.Tensor(shape=(2, 3), dtype=np.float32),
+        }
+        features = {name: feature for name, feature in super()._features().items() if name != "label"}
+        mask = tfds.features.Image(shape=(None, None, 1), dtype=np.uint16, encoding_format="png")
+        return {**features, "objects": tfds.features.Sequence(objects), "segmentation": mask}
+
+    def _examples(self, numbers: range) -> Iterator[tuple[int, dict[str, Any]]]:
+        for number in numbers:
+            objects = [
+                {
+                    "area": 7,
+                    "bbox": tfds.features.BBox(ymin=0.125, xmin=0.25 * i, ymax=0.5, xmax=0.25 * i + 0.25),
+                    "is_crowd": i == 1,
+                    "label": ("eye", "nose")[i % 2],
+                    "points": [[0.25, 0.25 * i + 0.125, 2], [0.5, 0.5, 0]],
+                }
+                for i in range(number % 3)
+            ]
+            mask = np.full((40, 50, 1), 300 + number, np.uint16)
+            yield number, {"image": crop(number), "id": f"crop {number}", "objects": objects, "segmentation": mask}
+
+
+class AugmillTestTwoLabels(AugmillTestDetection):
+    """Boxes with two kinds of labels."""
+
+    def _features(self) -> dict[str, Any]:
+        features = super()._features()
+        objects = dict(features["objects"].feature.items())
+        del features["segmentation"]
+        return {**features, "objects": tfds.features.Sequence({**objects, "source": objects["label"]})}
+
+    def _examples(self, numbers: range) -> Iterator[tuple[int, dict[str, Any]]]:
+        for number, features in super()._examples(numbers):
+            del features["segmentation"]
+            yield number, {**features, "objects": [{**one, "source": "eye"} for one in features["objects"]]}
+
+
 def prepare(builder: type[Any], folder: Path, *, shards: int = 1, file_format: str = "tfrecord") -> Path:
     made = builder(data_dir=str(folder), file_format=file_format)
     made.download_and_prepare(download_config=tfds.download.DownloadConfig(num_shards=shards))
@@ -89,6 +136,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         "nameless in 4 shards": prepare(AugmillTestNameless, root / "four", shards=4),
         "nameless array_record": prepare(AugmillTestNameless, root / "array", file_format="array_record"),
         "pairs": prepare(AugmillTestPairs, root / "pairs"),
+        "detection": prepare(AugmillTestDetection, root / "detection"),
+        "detection array_record": prepare(AugmillTestDetection, root / "detection array", file_format="array_record"),
+        "two labels": prepare(AugmillTestTwoLabels, root / "two labels"),
     }
 
 
@@ -182,7 +232,7 @@ def refusal(**source: Any) -> str:
 
 def test_two_images_are_refused_until_one_is_named(prepared: dict[str, Path]) -> None:
     message = refusal(tfds=str(prepared["pairs"]))
-    assert "image, mask" in message and "features: {image: ..., label: ...}" in message
+    assert "image, mask" in message and "features: {image: ..., label: ..., boxes: ..., " in message
 
 
 @pytest.mark.parametrize(
@@ -237,3 +287,55 @@ def test_a_shard_that_lacks_records_is_refused_by_name(
     shard = sorted(copied.glob("*-train.*"))[0]
     damage(shard)
     assert shard.name in refusal(tfds=str(copied))
+
+
+def said_by(listing: Listing) -> dict[str, Any]:
+    reader = Reader(listing.root, listing.container, listing.image_feature, listing.annotations)
+    return {row["key"]: reader.read_example(row).annotations for row in listing.addresses.to_pylist()}
+
+
+@pytest.mark.parametrize("name", ["detection", "detection array_record"])
+def test_boxes_and_masks_are_found_where_there_is_one_choice(name: str, prepared: dict[str, Path]) -> None:
+    listing = list_directory(prepared[name])
+    info = listing.annotations
+    assert (listing.image_feature, listing.classes) == ("image", None)
+    assert (info.kinds, info.classes, info.crowd, info.mask_bits) == (("boxes", "masks"), ("eye", "nose"), True, 16)
+    for key, said in said_by(listing).items():
+        number = int(key.removeprefix("crop "))
+        count = number % 3
+        assert said.boxes.tolist() == [[0.25 * i, 0.125, 0.25 * i + 0.25, 0.5] for i in range(count)]
+        assert (said.labels.tolist(), said.crowd.tolist()) == ([0, 1][:count], [False, True][:count])
+        assert np.unique(decode_mask(said.mask)).tolist() == [300 + number]
+
+
+def test_keypoints_are_read_where_they_are_named(prepared: dict[str, Path]) -> None:
+    names = {"boxes": "objects/bbox", "box_labels": "objects/label", "keypoints": "objects/points"}
+    listing = list_directory(
+        prepared["detection"], features={"image": "image", **names}, keypoint_names=["left", "right"]
+    )
+    info = listing.annotations
+    assert (info.kinds, info.pairs, info.crowd) == (("boxes", "keypoints"), ((0, 1),), False)
+    assert said_by(listing)["crop 5"].keypoints.tolist() == [[[0.125 + 0.25 * i, 0.25, 2], [0, 0, 0]] for i in (0, 1)]
+
+
+def test_features_given_are_all_that_is_read(prepared: dict[str, Path]) -> None:
+    listing = list_directory(prepared["detection"], features={"image": "image"})
+    assert listing.annotations.kinds == ()
+    assert set(said_by(listing).values()) == {None}
+
+
+def test_boxes_with_two_kinds_of_labels_are_refused_until_one_is_named(prepared: dict[str, Path]) -> None:
+    message = refusal(tfds=str(prepared["two labels"]))
+    assert "the boxes objects/bbox with the labels objects/label, objects/source; say which" in message
+    features = {"image": "image", "boxes": "objects/bbox", "box_labels": "objects/source"}
+    found = said_by(list_directory(prepared["two labels"], features=features))
+    assert found["crop 2"].labels.tolist() == [0, 0]
+
+
+def test_a_wrong_feature_of_boxes_is_refused_with_those_there_are(prepared: dict[str, Path]) -> None:
+    for role, problem in (
+        ("boxes", "boxes 'objects/box' (choose from objects/bbox)"),
+        ("mask", "(choose from image, "),
+    ):
+        features = {"image": "image", role: "objects/box"}
+        assert problem in refusal(tfds=str(prepared["detection"]), features=features)

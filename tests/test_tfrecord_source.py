@@ -14,8 +14,9 @@ import tensorflow as tf
 
 from augmill.pipeline.errors import SourceError
 from augmill.pipeline.image import encode_image
+from augmill.pipeline.mask import encode_mask
 from augmill.pipeline.source import NO_LABEL, Listing, Reader
-from augmill.pipeline.spec import FeatureNames, SourceSpec
+from augmill.pipeline.source_spec import FeatureNames, SourceSpec
 from augmill.pipeline.tfrecord_source import list_tfrecord
 
 Write = Callable[..., Path]
@@ -58,7 +59,7 @@ def write(tmp_path: Path) -> Write:
 def listing_of(tmp_path: Path) -> List:
     """List what a glob matches below the test's folder."""
 
-    def listing_of(tfrecord: Any, features: dict[str, str] = FEATURES, **more: Any) -> Listing:
+    def listing_of(tfrecord: Any, features: dict[str, Any] = FEATURES, **more: Any) -> Listing:
         return list_tfrecord(SourceSpec(tfrecord=tfrecord, features=FeatureNames(**features), **more), tmp_path)
 
     return listing_of
@@ -259,3 +260,143 @@ def test_a_folder_whose_name_looks_like_a_glob_is_taken_as_it_is(images: list[by
             writer.write(encoded)
     source = SourceSpec(tfrecord="*.tfrecord", features=FeatureNames(image="image/encoded", label="image/class/label"))
     assert list_tfrecord(source, folder).addresses.num_rows == 3
+
+
+# Boxes as TensorFlow's object detection API writes them, and as TFDS does.
+OBJECTS: dict[str, Any] = {
+    "boxes": [f"image/object/bbox/{side}" for side in ("ymin", "xmin", "ymax", "xmax")],
+    "box_labels": "image/object/class/text",
+    "crowd": "image/object/is_crowd",
+    "keypoints": [f"image/object/keypoint/{part}" for part in ("y", "x", "visibility")],
+}
+
+
+def detected(image: bytes, **changes: Any) -> bytes:
+    """A record with two objects, as the object detection API writes it."""
+    sides = {"ymin": [0.125, 0.5], "xmin": [0.25, 0.0], "ymax": [0.5, 1.0], "xmax": [0.75, 0.5]}
+    points = {"y": [0.25, 0.375, 0.625, 0.75], "x": [0.5, 0.625, 0.125, 0.25], "visibility": [2, 1, 0, 2]}
+    features: dict[str, Any] = {
+        **{f"image__object__bbox__{side}": values for side, values in sides.items()},
+        **{f"image__object__keypoint__{part}": values for part, values in points.items()},
+        "image__object__class__text": [b"paw", b"ear"],
+        "image__object__is_crowd": [0, 1],
+    }
+    return record(image__encoded=image, **{**features, **changes})
+
+
+def boxed(**more: Any) -> dict[str, Any]:
+    return {"features": {"image": "image/encoded", **OBJECTS}, "keypoint_names": ["left_tip", "right_tip"], **more}
+
+
+def test_boxes_and_keypoints_in_features_a_coordinate_are_read(
+    write: Write, listing_of: List, images: list[bytes]
+) -> None:
+    empty = record(image__encoded=images[1])  # no object may be written as no feature
+    write("a", [detected(images[0]), empty])
+    listing = listing_of("a", **boxed())
+    info = listing.annotations
+    assert (info.kinds, info.classes, info.crowd) == (("boxes", "keypoints"), ("ear", "paw"), True)
+    assert (info.keypoint_names, info.pairs) == (("left_tip", "right_tip"), ((0, 1),))
+    assert listing.addresses.column("annotations").to_pylist() == [None, None]
+    reader = Reader(listing.root, listing.container, listing.image_feature, info)
+    first, second = (reader.read_example(row) for row in listing.addresses.to_pylist())
+    said = first.annotations
+    assert (first.image, said.relative) == (images[0], True)
+    assert said.boxes.tolist() == [[0.25, 0.125, 0.75, 0.5], [0.0, 0.5, 0.5, 1.0]]
+    assert (said.labels.tolist(), said.crowd.tolist()) == ([1, 0], [False, True])
+    assert said.keypoints.tolist() == [[[0.5, 0.25, 2], [0.625, 0.375, 1]], [[0, 0, 0], [0.25, 0.75, 2]]]
+    assert (second.annotations.count, second.annotations.keypoints.shape) == (0, (0, 2, 3))
+
+
+def test_box_classes_number_the_names_and_the_numbers(write: Write, listing_of: List, images: list[bytes]) -> None:
+    strange = detected(images[1], image__object__class__text=[b"paw", b"tail"])
+    numbered = detected(images[2], image__object__class__text=[2, 0])
+    too_high = detected(images[3], image__object__class__text=[3, 0])
+    write("a", [detected(images[0]), strange, numbered, too_high])
+    listing = listing_of("a", **boxed(box_classes=["paw", "ear", "nose"]))
+    reader = Reader(listing.root, listing.container, listing.image_feature, listing.annotations)
+    found = {key: reader.read_example(row).annotations.labels.tolist() for key, row in rows_of(listing).items()}
+    assert found == {"a#0": [0, 1], "a#2": [2, 0]}
+    assert {bad.key: bad.reason for bad in listing.bad} == {
+        "a#1": "label 'tail' of a box is none of the 3 classes",
+        "a#3": "label 3 of a box is none of the 3 classes",
+    }
+
+
+def test_boxes_in_one_feature_without_labels_are_objects(write: Write, listing_of: List, images: list[bytes]) -> None:
+    write("a", [record(image=images[0], box=[0.125, 0.25, 0.5, 0.75, 0.0, 0.0, 1.0, 1.0])])
+    listing = listing_of("a", {"image": "image", "boxes": "box"})
+    (row,) = listing.addresses.to_pylist()
+    said = Reader(listing.root, "tfrecord", "image", listing.annotations).read_example(row).annotations
+    assert (listing.annotations.classes, said.labels.tolist()) == (("object",), [0, 0])
+    assert said.boxes.tolist() == [[0.25, 0.125, 0.75, 0.5], [0, 0, 1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"ymin": [0.6, 0.5]}, r"box 0, in fractions of the image, is empty or inverted: \[0.25, 0.6, 0.75, 0.5\]"),
+        ({"ymin": [float("nan"), 0.5]}, "box 0, in fractions of the image, is not of numbers"),
+        ({"xmin": [0.25, 1.0], "xmax": [0.75, 2.0]}, "box 1, in fractions of the image, lies outside of the image"),
+        ({"ymin": [0.125]}, "must have as many values as each other, got image/object/bbox/ymin 1, .*xmin 2"),
+    ],
+    ids=str,
+)
+def test_boxes_that_cannot_be_right_are_named(
+    changes: dict[str, Any], reason: str, write: Write, listing_of: List, images: list[bytes]
+) -> None:
+    broken = detected(images[1], **{f"image__object__bbox__{side}": values for side, values in changes.items()})
+    write("a", [detected(images[0]), broken])
+    listing = listing_of("a", **boxed())
+    assert list(rows_of(listing)) == ["a#0"]
+    assert re.search(reason, listing.bad[0].reason)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"class__text": [b"paw"]}, "'image/object/class/text' has 1 values for 2 boxes"),
+        ({"class__text": [1, -1]}, "label -1 of a box is neither a whole number from 0 nor a name"),
+        ({"class__text": [1.5, 1.5]}, "label 1.5 of a box is neither"),
+        ({"is_crowd": [0, 0, 0]}, "'image/object/is_crowd' has 3 values for 2 boxes"),
+        ({"keypoint__visibility": [2, 7, 0, 2]}, "visibility of a keypoint must be 0, 1 or 2, got 7"),
+        ({"bbox__ymin": [b"a", b"b"]}, "'image/object/bbox/ymin' must hold numbers"),
+    ],
+    ids=str,
+)
+def test_what_goes_with_boxes_must_fit_them(
+    changes: dict[str, Any], reason: str, write: Write, listing_of: List, images: list[bytes]
+) -> None:
+    broken = detected(images[1], **{f"image__object__{name}": values for name, values in changes.items()})
+    write("a", [detected(images[0]), broken])
+    (bad,) = listing_of("a", **boxed()).bad
+    assert reason in bad.reason
+
+
+def test_a_feature_that_no_record_has_is_refused(write: Write, listing_of: List, images: list[bytes]) -> None:
+    write("a", labelled(images[:3], [0, 1, 0]))
+    with pytest.raises(SourceError, match="no record has a feature 'boxes'"):
+        listing_of("a", {**FEATURES, "boxes": "boxes"})
+
+
+def test_labels_partly_in_words_are_refused(write: Write, listing_of: List, images: list[bytes]) -> None:
+    write("a", [detected(images[0]), detected(images[1], image__object__class__text=[1, 2])])
+    with pytest.raises(SourceError, match="must all be whole numbers or all be names, got int, str"):
+        listing_of("a", **boxed())
+
+
+def test_masks_in_records_are_read(write: Write, listing_of: List, images: list[bytes]) -> None:
+    deep = encode_mask(np.full((40, 52), 700, np.uint16))
+    masks = [encode_mask(np.full((40, 52), 7, np.uint8)), deep, images[2]]
+    write("a", [record(image=image, ids=mask) for image, mask in zip(images, masks, strict=False)])
+    listing = listing_of("a", {"image": "image", "mask": "ids"})
+    assert (listing.annotations.kinds, listing.annotations.mask_bits) == (("masks",), 16)
+    assert [(bad.key, bad.reason) for bad in listing.bad] == [("a#2", "the mask is no PNG; ids survive in PNG alone")]
+    reader = Reader(listing.root, listing.container, listing.image_feature, listing.annotations)
+    assert [reader.read_example(row).annotations.mask for row in listing.addresses.to_pylist()] == masks[:2]
+
+
+def test_a_record_without_its_mask_is_named(write: Write, listing_of: List, images: list[bytes]) -> None:
+    write("a", [record(image=images[0], ids=encode_mask(np.zeros((40, 52), np.uint8))), record(image=images[1])])
+    (bad,) = listing_of("a", {"image": "image", "mask": "ids"}).bad
+    assert (bad.key, bad.reason) == ("a#1", "the record has no feature 'ids' with one encoded mask")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
 import numpy as np
 
-from augmill.transforms.backend import tensorflow
+from augmill.transforms.backend import tensorflow, to_uint8
 from augmill.transforms.base import Params, Sample, Transform
 from augmill.transforms.function import UserFunction
 
@@ -46,9 +46,11 @@ class Effect:
     Attributes:
       op, at: its name and position.
       applied: images it was applied to.
-      changed: those of them in which a pixel, the shape or the label changed.
+      changed: those of them in which a pixel, the shape or an annotation changed.
       compared: pixel values compared (images whose shape changed are not).
       difference: sum of |after - before| over these, in levels of 0 to 255.
+      saturated: of the pixel values compared, those at 0 or 255 afterwards that were not before.
+      objects: objects in these images, and `lost` of them that were not there afterwards.
       ranges: lowest and highest value drawn of each numeric parameter.
     """
 
@@ -58,6 +60,9 @@ class Effect:
     changed: int = 0
     compared: int = 0
     difference: int = 0
+    saturated: int = 0
+    objects: int = 0
+    lost: int = 0
     ranges: dict[str, list[float]] = field(default_factory=dict)
 
     @property
@@ -69,17 +74,24 @@ class Effect:
         """Mean |after - before| in levels of 0 to 255, or None where the op changes the shape."""
         return self.difference / self.compared if self.compared else None
 
+    @property
+    def saturated_fraction(self) -> float:
+        return self.saturated / self.compared if self.compared else 0.0
+
     def add(self, params: Params, before: Sample, after: Sample) -> None:
         """Count one application."""
         self.applied += 1
-        same_shape = before.image.shape == after.image.shape
-        # L1 of uint8 is exact in OpenCV's double, and the sum does not depend on the order of the work.
-        difference = int(cv2.norm(before.image, after.image, cv2.NORM_L1)) if same_shape else 0
-        if same_shape:
-            self.compared += before.image.size
-            self.difference += difference
-        self.changed += bool(difference or not same_shape or before.label != after.label)
-        for name, value in _numbers(params):
+        first, second = to_uint8(before.image, self.op), to_uint8(after.image, self.op)
+        if first.shape == second.shape:
+            self.compared += first.size
+            # L1 of uint8 is exact in OpenCV's double, and the sum does not depend on the order of the work.
+            self.difference += int(cv2.norm(first, second, cv2.NORM_L1))
+            self.saturated += max(0, _at_an_end(second) - _at_an_end(first))
+        self.changed += not replace(before, image=first).equals(replace(after, image=second))
+        if before.objects is not None and after.objects is not None:
+            self.objects += len(before.objects)
+            self.lost += max(0, len(before.objects) - len(after.objects))
+        for name, value in numbers(params):
             low, high = self.ranges.get(name, (value, value))
             self.ranges[name] = [min(low, value), max(high, value)]
 
@@ -89,6 +101,9 @@ class Effect:
         self.changed += other.changed
         self.compared += other.compared
         self.difference += other.difference
+        self.saturated += other.saturated
+        self.objects += other.objects
+        self.lost += other.lost
         for name, (low, high) in other.ranges.items():
             mine = self.ranges.get(name, (low, high))
             self.ranges[name] = [min(low, mine[0]), max(high, mine[1])]
@@ -117,14 +132,32 @@ class Effects:
         return iter(self.by_place.values())
 
 
-def _numbers(params: Params) -> Iterator[tuple[str, float]]:
+def _at_an_end(pixels: np.ndarray) -> int:
+    """Count the values that are 0 or 255."""
+    return int(pixels.size - np.count_nonzero((pixels != 0) & (pixels != 255)))
+
+
+def numbers(params: Params) -> Iterator[tuple[str, float]]:
+    """The numeric parameters among those drawn, by name."""
     for name, value in params.items():
-        if name == "seed":
+        if name.endswith("seed"):
             continue  # a name, not a quantity
+        if name in ("ops", "chains"):
+            yield from _strengths(value)
+            continue
         values = value if isinstance(value, list) else [value]
         for i, number in enumerate(values):
             if isinstance(number, (bool, int, float)):
                 yield (name if len(values) == 1 else f"{name}[{i}]"), float(number)
+
+
+def _strengths(steps: Any) -> Iterator[tuple[str, float]]:
+    """The numbers in the steps of a published policy, [name, number] each, also where chains hold them."""
+    for step in steps:
+        if step and isinstance(step[0], list):
+            yield from _strengths(step)
+        elif len(step) == 2 and isinstance(step[1], (int, float)):
+            yield step[0], float(step[1])
 
 
 def stateful_draws(function: UserFunction, sample: Sample) -> list[str]:
@@ -165,4 +198,4 @@ def repeats_itself(op: Transform, sample: Sample, params: Params) -> bool:
     finally:
         random.setstate(python_state)
         np.random.set_state(numpy_state)
-    return first.label == second.label and np.array_equal(first.image, second.image)
+    return first.equals(second)

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+import threading
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
-from augmill.transforms.base import TransformError
+from augmill.transforms.base import Params, PixelTransform, TransformError
 
 
 def claim_one_core() -> None:
@@ -28,15 +31,20 @@ def claim_one_core() -> None:
         pass
 
 
+_importing = threading.Lock()
+
+
 @lru_cache(maxsize=1)
 def tensorflow() -> ModuleType:
     """Import TensorFlow, without its start-up notes where augmill is the first to import it."""
-    if "tensorflow" in sys.modules:
-        return sys.modules["tensorflow"]
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _stderr_silenced():
-        import tensorflow
-
+    # A second thread must not be handed a module that the first is still importing.
+    with _importing:
+        if "tensorflow" in sys.modules:
+            import tensorflow
+        else:
+            os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+            with _stderr_silenced():
+                import tensorflow
         return tensorflow
 
 
@@ -69,3 +77,44 @@ def to_uint8(pixels: np.ndarray, op: str) -> np.ndarray:
     if not np.isfinite(rounded).all():
         raise TransformError(f"{op} returned pixels that are not numbers (NaN or infinite)")
     return np.clip(rounded, 0, 255).astype(np.uint8)
+
+
+def to_floats(pixels: np.ndarray, op: str) -> np.ndarray:
+    """Give float32 pixels saturated to [0, 255] and not rounded; uint8 ones as they are, in float32.
+
+    Raises:
+      TransformError: a pixel is not a number.
+    """
+    if pixels.dtype == np.uint8:
+        return pixels.astype(np.float32)
+    if not np.isfinite(pixels).all():
+        raise TransformError(f"{op} returned pixels that are not numbers (NaN or infinite)")
+    return np.clip(pixels, 0, 255).astype(np.float32, copy=False)
+
+
+class TensorKernel:
+    """Gives a transform its `apply` where TensorFlow or Keras does the work."""
+
+    @abstractmethod
+    def on_tensor(self, image: Any, params: Params) -> Any:
+        """Carry out `params` on a [height, width, channels] tensor, eagerly or in a graph that is being traced."""
+
+    def apply(self, image: np.ndarray, params: Params) -> np.ndarray:
+        """Carry out `params` on an array."""
+        return np.asarray(self.on_tensor(tensorflow().constant(image), params))
+
+
+def in_graph(op: PixelTransform, params: Params) -> Callable[[Any], Any]:
+    """Make a `tf.function` that carries out drawn parameters on a uint8 image tensor, with the bytes of `apply`."""
+    tf = tensorflow()
+
+    @tf.function
+    def carried_out(image: Any) -> Any:
+        given = tf.cast(image, tf.float32) if op.in_floats else image
+        if isinstance(op, TensorKernel) and image.shape.is_fully_defined():
+            result = op.on_tensor(given, params)
+        else:
+            result = tf.numpy_function(lambda array: op.apply(array, params), [given], given.dtype)
+        return tf.saturate_cast(tf.round(result), tf.uint8) if op.in_floats else result
+
+    return carried_out

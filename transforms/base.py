@@ -9,10 +9,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from augmill.transforms.motion import Motion
+from augmill.transforms.objects import Objects
 from augmill.transforms.randomness import Draws
 
 Params = dict[str, Any]  # what a draw decided: JSON values only, enough to apply the transform again
 Shape = tuple[int, ...]  # [height, width, channels]
+
+# The kinds of annotation that must go with the pixels, and what an op may do with a kind.
+KINDS = ("boxes", "masks", "keypoints")
+KEPT, MOVED, MIXED, REFUSED = "kept", "moved", "mixed", "refused"
 
 
 class TransformError(ValueError):
@@ -24,12 +30,46 @@ class Sample:
     """What travels through a policy: an image and the annotations that must move with it.
 
     Attributes:
-      image: uint8 [height, width, 3], RGB.
+      image: uint8 [height, width, channels], RGB or one channel of grey; between float ops float32 in [0, 255].
       label: index of the class, or None where the source has no labels.
+      mixture: (label, weight) pairs that add up to 1, where images were mixed; else None.
+      objects: boxes with their classes and keypoints, or None where the source has none.
+      mask: integer [height, width] of ids, or None where the source has none.
+      mask_fill: the id that stands in the mask where a constant fill stands in the image.
     """
 
     image: np.ndarray
     label: int | None = None
+    mixture: tuple[tuple[int, float], ...] | None = None
+    objects: Objects | None = None
+    mask: np.ndarray | None = None
+    mask_fill: int = 0
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of annotation that this sample has."""
+        keypoints = self.objects is not None and self.objects.keypoints is not None
+        has = {"boxes": self.objects is not None, "masks": self.mask is not None, "keypoints": keypoints}
+        return tuple(kind for kind in KINDS if has[kind])
+
+    def moved(self, image: np.ndarray, motion: Motion) -> Sample:
+        """This sample with `image`, which `motion` made of its own, and every annotation moved along."""
+        return replace(
+            self,
+            image=image,
+            objects=None if self.objects is None else motion.move_objects(self.objects),
+            mask=None if self.mask is None else motion.move_mask(self.mask, self.mask_fill),
+        )
+
+    def equals(self, other: Sample) -> bool:
+        """Tell whether both hold the same pixels and annotations."""
+        mine, theirs = (self.objects, self.mask), (other.objects, other.mask)
+        return (
+            (self.label, self.mixture) == (other.label, other.mixture)
+            and np.array_equal(self.image, other.image)
+            and (mine[0] is theirs[0] or (mine[0] is not None and theirs[0] is not None and mine[0].equals(theirs[0])))
+            and (mine[1] is theirs[1] or np.array_equal(mine[1], theirs[1]))  # type: ignore[arg-type]
+        )
 
 
 @dataclass(frozen=True)
@@ -38,17 +78,45 @@ class Transform(ABC):
 
     A subclass is a frozen dataclass whose fields are the arguments that the op takes in a spec. `draw` decides,
     `transform` acts, and neither keeps state: the same parameters on the same sample give the same pixels.
+
+    Attributes:
+      name: what the op is called in a spec.
+      takes: for each argument, what it is and its range.
+      draws: for each drawn parameter, its distribution.
+      in_floats: whether the op takes and gives float32 in [0, 255], rounded only after the last such op in a row;
+        others take and give uint8.
+      kernels: the implementations there are.
     """
 
     name: ClassVar[str] = ""
+    takes: ClassVar[Mapping[str, str]] = {}
+    draws: ClassVar[Mapping[str, str]] = {}
+    in_floats: ClassVar[bool] = False
+    kernels: ClassVar[tuple[str, ...]] = ("reference",)
 
     @abstractmethod
     def draw(self, draws: Draws, shape: Shape) -> Params:
         """Decide this rendition's parameters for an image of `shape`, from `draws` alone."""
 
+    def draw_for(self, draws: Draws, sample: Sample) -> Params:
+        """Decide the parameters for a sample; few ops look at more of it than its shape."""
+        return self.draw(draws, sample.image.shape)
+
     @abstractmethod
     def transform(self, sample: Sample, params: Params) -> Sample:
         """Carry out `params` on a whole sample."""
+
+    def treatment(self, kind: str) -> str:
+        """What becomes of boxes, masks or keypoints: "kept", "moved", "mixed", or "refused" where they can't follow."""
+        return REFUSED
+
+    def remedy(self, kind: str) -> str:
+        """What to do where the op refuses a kind of annotation."""
+        return "take the op out"
+
+    def chances(self) -> dict[str, float]:
+        """For each drawn parameter that is yes or no, how likely yes is meant to be."""
+        return {}
 
     @property
     def spec_name(self) -> str:
@@ -71,14 +139,45 @@ class Transform(ABC):
 
 @dataclass(frozen=True, repr=False)
 class PixelTransform(Transform):
-    """A transform that sees the image alone and leaves the label as it is."""
+    """A transform that sees the image alone and leaves every pixel where it is, and so all annotations."""
 
     @abstractmethod
     def apply(self, image: np.ndarray, params: Params) -> np.ndarray:
-        """Carry out `params` on a uint8 [height, width, 3] image and return a uint8 one."""
+        """Carry out `params` on a [height, width, channels] image: uint8, or float32 for an op `in_floats`."""
 
     def transform(self, sample: Sample, params: Params) -> Sample:
         return replace(sample, image=self.apply(sample.image, params))
+
+    def treatment(self, kind: str) -> str:
+        return KEPT
+
+
+@dataclass(frozen=True, repr=False)
+class GeometricTransform(PixelTransform):
+    """A transform that moves pixels, by a motion that annotations follow."""
+
+    @abstractmethod
+    def motion(self, params: Params, shape: Shape) -> Motion:
+        """Where `params` move the pixels of an image of `shape`."""
+
+    def transform(self, sample: Sample, params: Params) -> Sample:
+        moved = self.apply(sample.image, params)
+        return sample.moved(moved, self.motion(params, sample.image.shape))
+
+    def treatment(self, kind: str) -> str:
+        return MOVED
+
+
+@dataclass(frozen=True, repr=False)
+class MixTransform(Transform):
+    """A transform that mixes an example with a partner, another example of its block."""
+
+    @abstractmethod
+    def mix(self, sample: Sample, partner: Sample, params: Params) -> Sample:
+        """Carry out `params` on a sample and its partner, both uint8."""
+
+    def transform(self, sample: Sample, params: Params) -> Sample:
+        raise TransformError(f"{self.spec_name} mixes an example with another of its block, and got none")
 
 
 def plain_value(value: Any) -> Any:

@@ -3,39 +3,45 @@
 from __future__ import annotations
 
 import difflib
-import importlib
 import inspect
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
 from augmill.transforms.backend import tensorflow
-from augmill.transforms.base import Params, Sample, Shape, Transform, TransformError, plain_value
+from augmill.transforms.base import Params, Sample, Shape, TransformError
 from augmill.transforms.randomness import Draws
+from augmill.transforms.returned import sample_with
+from augmill.transforms.user_code import UserCode, import_object, kind_text
 
-GIVEN = ("image", "label", "seed")  # what a function may ask for by parameter name
+# What a function may ask for by parameter name: all but the seed it must give back.
+CHANGED = ("image", "label", "boxes", "box_labels", "mask", "keypoints")
+GIVEN = (*CHANGED, "seed")
+
+_KIND_OF = {"boxes": "boxes", "mask": "masks", "keypoints": "keypoints"}  # parameter -> kind of annotation
+_DTYPES = {"label": "int64", "boxes": "float32", "box_labels": "int64", "keypoints": "float32", "seed": "int32"}
 
 
 @dataclass(frozen=True, repr=False)
-class UserFunction(Transform):
+class UserFunction(UserCode):
     """Call a function of the user's on each image.
 
-    The function takes `image` (uint8 [height, width, 3]) and may take `label` (int64) and `seed` (int32 [2], its own in
-    every rendition), by these names; `given` fills its other parameters. It returns `image`, or `(image, label)` if it
-    takes `label`. It gets TensorFlow tensors, or NumPy arrays if its `image` is annotated `np.ndarray`. Parameters:
-    `seed`, if it takes one.
+    The function takes `image` (uint8 [height, width, channels]) and may take, by these names, `label` (int64), `boxes`
+    (float32 [objects, 4] of xmin, ymin, xmax, ymax in pixels), `box_labels` (int64 [objects]), `mask` (ids, [height,
+    width]), `keypoints` (float32 [objects, keypoints, 3] of x, y, visibility) and `seed` (int32 [2], its own in every
+    rendition); `given` fills its other parameters. All that it takes but the seed it returns: the image alone, or a
+    tuple in the order of its parameters, or a dict by their names. It gets TensorFlow tensors, or NumPy arrays if its
+    `image` is annotated `np.ndarray`. Parameters: `seed`, if it takes one.
 
     Raises:
       TransformError: it can't be imported or called so, or it returns something else than it should.
     """
 
-    target: str
-    given: dict[str, Any] = field(default_factory=dict)
-
     name: ClassVar[str] = "function"
+    cure: ClassVar[str] = "take `seed` and draw from it alone"
 
     def __post_init__(self) -> None:
         parameters = self._signature.parameters
@@ -65,7 +71,12 @@ class UserFunction(Transform):
     @cached_property
     def function(self) -> Callable[..., Any]:
         """The function itself, imported."""
-        return import_function(self.target)
+        function: Callable[..., Any] = import_object(self.target)
+        return function
+
+    @property
+    def code(self) -> Any:
+        return self.function
 
     @cached_property
     def _signature(self) -> inspect.Signature:
@@ -94,93 +105,64 @@ class UserFunction(Transform):
         """Whether the function asks for NumPy arrays rather than tensors."""
         return self._signature.parameters["image"].annotation in (np.ndarray, "np.ndarray", "numpy.ndarray")
 
-    @property
-    def spec_name(self) -> str:
-        return self.target
+    @cached_property
+    def _changes(self) -> list[str]:
+        """What the function takes and must give back, in the order of its parameters."""
+        return [name for name in self._signature.parameters if name in CHANGED]
 
-    def arguments(self) -> dict[str, Any]:
-        return dict(plain_value(self.given))
+    def takes_along(self, kind: str) -> bool:
+        return any(_KIND_OF.get(name) == kind for name in self._changes)
+
+    def remedy(self, kind: str) -> str:
+        parameter = next(name for name, moved in _KIND_OF.items() if moved == kind)
+        return (
+            f"let it take `{parameter}` and return it moved, or, if it leaves every pixel in its place, say so by "
+            f"{self.target.partition(':')[2]}.moves_pixels = False beside it"
+        )
 
     def draw(self, draws: Draws, shape: Shape) -> Params:
         return {"seed": list(draws.seed_pair())} if self.takes_seed else {}
 
     def transform(self, sample: Sample, params: Params) -> Sample:
-        if self.takes_label and sample.label is None:
-            raise TransformError(f"{self.target} takes `label`, but this source has no labels")
         returned = self.function(**self.call_arguments(sample, params), **self.given)
-        return self._checked(returned, sample)
+        return sample_with(self.target, sample, self._by_name(returned), arrays=self.takes_array)
 
     def call_arguments(self, sample: Sample, params: Params) -> dict[str, Any]:
-        """What augmill fills in: the image and, where asked for, the label and the seed."""
-        convert: Callable[..., Any] = np.asarray if self.takes_array else tensorflow().constant
-        arguments: dict[str, Any] = {"image": convert(sample.image)}
-        if self.takes_array:
-            arguments["image"] = sample.image.copy()  # a function that writes into its array must not reach ours
-        if self.takes_label:
-            arguments["label"] = convert(sample.label, "int64")
-        if self.takes_seed:
-            arguments["seed"] = convert(params["seed"], "int32")
-        return arguments
+        """What augmill fills in: the image and whatever else the function asks for.
 
-    def _checked(self, returned: Any, sample: Sample) -> Sample:
-        label = sample.label
-        if self.takes_label:
-            if not isinstance(returned, (tuple, list)) or len(returned) != 2:
-                raise TransformError(
-                    f"{self.target} takes `label`, so it must return (image, label), got {_kind(returned)}"
-                )
-            returned, new_label = returned
-            label = self._checked_label(new_label)
-        if isinstance(returned, (tuple, list)) or returned is None:
-            raise TransformError(f"{self.target} must return the image, got {_kind(returned)}")
-        image = np.asarray(returned)
-        if image.dtype != np.uint8:
+        Raises:
+          TransformError: it asks for what this source does not have.
+        """
+        there = {
+            "image": sample.image,
+            "label": sample.label,
+            "mask": sample.mask,
+            "boxes": None if sample.objects is None else sample.objects.boxes,
+            "box_labels": None if sample.objects is None else sample.objects.labels,
+            "keypoints": None if sample.objects is None else sample.objects.keypoints,
+            "seed": params.get("seed"),
+        }
+        wanted = [*self._changes, "seed"] if self.takes_seed else self._changes
+        for name in wanted:
+            if there[name] is None:
+                plural = {"label": "labels", "box_labels": "boxes", "mask": "masks"}.get(name, name)
+                raise TransformError(f"{self.target} takes `{name}`, but this source has no {plural}")
+        # Arrays are copies: a function that writes into its own must not reach ours.
+        make: Callable[..., Any] = np.array if self.takes_array else tensorflow().constant
+        return {name: make(there[name], _DTYPES.get(name)) for name in wanted}
+
+    def _by_name(self, returned: Any) -> Mapping[str, Any]:
+        """What came back, by name: an image alone, a tuple in the order of the parameters, or a dict."""
+        wanted = self._changes
+        if isinstance(returned, Mapping) and returned.keys() == set(wanted):
+            return returned
+        if isinstance(returned, (tuple, list)) and len(returned) == len(wanted) > 1:
+            return dict(zip(wanted, returned, strict=True))
+        if len(wanted) > 1:
+            takes = ", ".join(f"`{name}`" for name in wanted if name != "image")
             raise TransformError(
-                f"{self.target} must return a uint8 image in [0, 255], got {image.dtype}; "
-                "end it with tf.saturate_cast(tf.round(image), tf.uint8)"
+                f"{self.target} takes {takes}, so it must return ({', '.join(wanted)}), got {kind_text(returned)}"
             )
-        if image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-            raise TransformError(
-                f"{self.target} must return an image [height, width, 3], got shape {list(image.shape)}"
-            )
-        return Sample(np.ascontiguousarray(image), label)
-
-    def _checked_label(self, label: Any) -> int:
-        value = np.asarray(label)
-        if value.ndim != 0 or not np.issubdtype(value.dtype, np.integer):
-            raise TransformError(f"{self.target} must return a whole number as label, got {_kind(label)}")
-        return int(value)
-
-
-def import_function(target: str) -> Callable[..., Any]:
-    """Import `module:function`.
-
-    Raises:
-      TransformError: naming the module and what is wrong with it.
-    """
-    module_name, _, function_name = target.partition(":")
-    if module_name == "__main__":
-        raise TransformError(f"{target} stands in the script that runs; put it in a module that workers can import")
-    try:
-        module = importlib.import_module(module_name)
-    except (Exception, SystemExit) as error:  # whatever the user's module does as it is imported
-        reason = f"{type(error).__name__}: {error}"
-        raise TransformError(
-            f"module {module_name!r} of {target} can't be imported ({reason}); "
-            "put it beside the spec, or install it where augmill runs"
-        ) from error
-    function = getattr(module, function_name, None)
-    if not callable(function):
-        names = [n for n, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__]
-        raise TransformError(
-            f"{module_name} ({getattr(module, '__file__', 'built in')}) has no function {function_name!r}; "
-            f"it has {', '.join(names) or 'none'}"
-        )
-    return function
-
-
-def _kind(value: Any) -> str:
-    if isinstance(value, (tuple, list)):
-        return f"a {type(value).__name__} of {len(value)}"
-    shape = getattr(value, "shape", None)
-    return f"{type(value).__name__}" + (f" of shape {list(shape)}" if shape is not None else "")
+        if isinstance(returned, (tuple, list, Mapping)) or returned is None:
+            raise TransformError(f"{self.target} must return the image, got {kind_text(returned)}")
+        return {"image": returned}

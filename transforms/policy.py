@@ -1,16 +1,25 @@
-"""Policies: transforms composed by sequence, `one_of`, `some_of` and `sometimes`."""
+"""Policies: ops in the order in which they are applied, drawn, carried out, recorded and replayed."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, NamedTuple, Union
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple, Protocol
 
-from augmill.transforms.base import Params, Sample, Transform, TransformError, check_number
+import numpy as np
+
+from augmill.transforms.backend import to_floats, to_uint8
+from augmill.transforms.base import (
+    KINDS,
+    REFUSED,
+    MixTransform,
+    Params,
+    Sample,
+    Transform,
+    TransformError,
+)
+from augmill.transforms.composition import DrawsAt, Node, Placed, entry, leaves, select
 from augmill.transforms.randomness import Draws
-
-DrawsAt = Callable[[str], Draws]  # position in the policy -> that op's own stream
-Placed = tuple[str, Transform]
 
 
 class Step(NamedTuple):
@@ -21,74 +30,33 @@ class Step(NamedTuple):
     params: Params
 
 
-@dataclass(frozen=True)
-class OneOf:
-    """Apply one of `ops`, each equally likely."""
+class Peers(Protocol):
+    """The other examples of a block, from which an op that mixes images takes its partner."""
 
-    ops: tuple[Node, ...]
+    def draw(self, draws: Draws, key: str) -> tuple[str, Sample]:
+        """Draw another example than `key`'s, opened; where the block has no other, the example itself."""
 
-    def __post_init__(self) -> None:
-        if len(self.ops) < 2:
-            raise TransformError(f"one_of needs at least two ops to choose from, got {len(self.ops)}")
-
-    def select(self, at: str, draws_at: DrawsAt) -> Iterator[Placed]:
-        chosen = draws_at(at).integer(0, len(self.ops))
-        yield from _select(self.ops[chosen], f"{at}.{chosen}", draws_at)
-
-    def entry(self) -> dict[str, Any]:
-        return {"one_of": [entry(op) for op in self.ops]}
+    def open(self, key: str) -> Sample:
+        """Open the example with this key."""
 
 
-@dataclass(frozen=True)
-class SomeOf:
-    """Apply `least` to `most` of `ops`, in the order written; the number, then the subset, are drawn uniformly."""
-
-    least: int
-    most: int
-    ops: tuple[Node, ...]
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.least <= self.most <= len(self.ops) or self.most == 0:
-            asked = f"{self.least}" if self.least == self.most else f"[{self.least}, {self.most}]"
-            raise TransformError(
-                f"some_of: n must be a number from 1 to {len(self.ops)}, the number of ops, or [least, most] up to it, "
-                f"got {asked}"
-            )
-
-    def select(self, at: str, draws_at: DrawsAt) -> Iterator[Placed]:
-        draws = draws_at(at)
-        count = draws.integer(self.least, self.most + 1)
-        for chosen in draws.pick(range(len(self.ops)), count):
-            yield from _select(self.ops[chosen], f"{at}.{chosen}", draws_at)
-
-    def entry(self) -> dict[str, Any]:
-        n: Any = self.least if self.least == self.most else [self.least, self.most]
-        return {"some_of": {"n": n, "do": [entry(op) for op in self.ops]}}
-
-
-@dataclass(frozen=True)
-class Sometimes:
-    """Apply all of `ops`, in order, with probability `p`; else none."""
-
-    p: float
-    ops: tuple[Node, ...]
-
-    def __post_init__(self) -> None:
-        check_number("sometimes: p", self.p, low=0, high=1, open_low=True)
-        if not self.ops:
-            raise TransformError("sometimes needs at least one op under `do`, got none")
-
-    def select(self, at: str, draws_at: DrawsAt) -> Iterator[Placed]:
-        if draws_at(at).chance(self.p):
-            for i, op in enumerate(self.ops):
-                yield from _select(op, f"{at}.{i}", draws_at)
-
-    def entry(self) -> dict[str, Any]:
-        return {"sometimes": {"p": self.p, "do": [entry(op) for op in self.ops]}}
-
-
-Node = Union[Transform, OneOf, SomeOf, Sometimes]
 Observer = Callable[[str, Transform, Params, Sample, Sample], None]
+
+
+class _Rendition(NamedTuple):
+    """The name of one rendition, and what is needed to make it."""
+
+    seed: int
+    key: str
+    copy: int
+    attempt: int
+    peers: Peers | None
+    observe: Observer | None
+
+    def draws_at(self, at: str) -> Draws:
+        """The stream of the op at one place."""
+        place = f"{at}~{self.attempt}" if self.attempt else at
+        return Draws(seed=self.seed, key=self.key, copy=self.copy, at=place)
 
 
 @dataclass(frozen=True)
@@ -99,16 +67,29 @@ class Policy:
     ops share a draw even where they are the same op.
     """
 
-    ops: tuple[Node, ...] = ()
+    ops: tuple[Node | None, ...] = ()  # None holds the place of an op left out
 
     def run(
-        self, sample: Sample, *, seed: int, key: str, copy: int, observe: Observer | None = None
+        self,
+        sample: Sample,
+        *,
+        seed: int,
+        key: str,
+        copy: int,
+        attempt: int = 0,
+        peers: Peers | None = None,
+        observe: Observer | None = None,
     ) -> tuple[Sample, list[Step]]:
         """Draw and apply every op for one copy of one example.
+
+        Neighbouring ops that work in floats hand float32 on to each other; it is rounded and saturated once, before
+        the next op that takes uint8 or at the end.
 
         Args:
           sample: image and annotations, not changed in place.
           seed, key, copy: the name of this rendition; the same name gives the same bytes, anywhere.
+          attempt: another number draws the same rendition anew.
+          peers: where an op that mixes images takes its partner from.
           observe: called after each op with (position, op, params, before, after).
 
         Returns:
@@ -118,34 +99,68 @@ class Policy:
           TransformError: an op failed on this image; the message names it.
         """
 
-        def draws_at(at: str) -> Draws:
-            return Draws(seed=seed, key=key, copy=copy, at=at)
-
+        rendition = _Rendition(seed, key, copy, attempt, peers, observe)
         steps = []
-        for i, node in enumerate(self.ops):
-            for at, op in _select(node, str(i), draws_at):
-                params, after = draw_and_apply(op, draws_at(at), sample)
-                if observe is not None:
-                    observe(at, op, params, sample, after)
-                steps.append(Step(at, op.spec_name, params))
-                sample = after
-        return sample, steps
+        for at, op in self._selected(rendition.draws_at):
+            if isinstance(op, MixTransform):
+                params, after = self._mix(op, at, sample, rendition)
+            else:
+                params, after = draw_and_apply(op, rendition.draws_at(at), sample)
+            if observe is not None:
+                observe(at, op, params, sample, after)
+            steps.append(Step(at, op.spec_name, params))
+            sample = after
+        return finished(sample), steps
 
-    def replay(self, sample: Sample, steps: list[Step]) -> Sample:
+    def _selected(self, draws_at: DrawsAt) -> Iterator[Placed]:
+        for i, node in enumerate(self.ops):
+            if node is not None:
+                yield from select(node, str(i), draws_at)
+
+    def _mix(self, op: MixTransform, at: str, sample: Sample, rendition: _Rendition) -> tuple[Params, Sample]:
+        """Draw a partner, bring it to where the sample stands by its own draws, and mix."""
+        check_kinds(op, sample)
+        if rendition.peers is None:
+            raise TransformError(f"{op.spec_name} mixes an example with another of its block, and there are none here")
+        draws = rendition.draws_at(at)
+        partner_key, opened = rendition.peers.draw(draws, rendition.key)
+        before = self._before(int(at.partition(".")[0]))
+        partner, steps = before.run(opened, seed=rendition.seed, key=partner_key, copy=rendition.copy)
+        sample = finished(sample)
+        params = {"partner": partner_key, **op.draw_for(draws, sample), "steps": [list(step) for step in steps]}
+        return params, op.mix(sample, partner, params)
+
+    def _before(self, place: int) -> Policy:
+        """What a partner goes through: the ops before `place`, each where it was, less those that mix."""
+
+        def mixes(node: Node | None) -> bool:
+            return node is not None and any(isinstance(op, MixTransform) for _, op in leaves(node, ""))
+
+        return Policy(tuple(None if mixes(node) else node for node in self.ops[:place]))
+
+    def replay(self, sample: Sample, steps: list[Step], peers: Peers | None = None) -> Sample:
         """Apply steps recorded by `run` again, drawing nothing."""
         by_place = dict(self.leaves())
         for step in steps:
-            sample = by_place[step.at].transform(sample, step.params)
-        return sample
+            op = by_place[step.at]
+            if isinstance(op, MixTransform):
+                if peers is None:
+                    raise TransformError(f"{op.spec_name} needs its partner {step.params['partner']!r} to be replayed")
+                partner = self.replay(peers.open(step.params["partner"]), [Step(*s) for s in step.params["steps"]])
+                sample = op.mix(finished(sample), partner, step.params)
+            else:
+                sample = carry_out(op, sample, step.params)
+        return finished(sample)
 
     def leaves(self) -> Iterator[Placed]:
         """Every transform in the policy with its position, in order."""
         for i, node in enumerate(self.ops):
-            yield from _leaves(node, str(i))
+            if node is not None:
+                yield from leaves(node, str(i))
 
     def entries(self) -> list[Any]:
         """The policy as it stands in a spec, every argument written out."""
-        return [entry(op) for op in self.ops]
+        return [entry(op) for op in self.ops if op is not None]
 
 
 def draw_and_apply(op: Transform, draws: Draws, sample: Sample) -> tuple[Params, Sample]:
@@ -155,8 +170,8 @@ def draw_and_apply(op: Transform, draws: Draws, sample: Sample) -> tuple[Params,
       TransformError: whatever went wrong, with the op's name.
     """
     try:
-        params = op.draw(draws, sample.image.shape)
-        return params, op.transform(sample, params)
+        params = op.draw_for(draws, sample)
+        return params, carry_out(op, sample, params)
     except TransformError:
         raise
     except (Exception, SystemExit) as error:  # the user's function, or an image that the op was not made for
@@ -164,24 +179,34 @@ def draw_and_apply(op: Transform, draws: Draws, sample: Sample) -> tuple[Params,
         raise TransformError(f"{op.spec_name} failed with {type(error).__name__}: {reason}") from error
 
 
-def entry(node: Node) -> Any:
-    """One op as a spec has it: a name, or {name: arguments}."""
-    if isinstance(node, Transform):
-        arguments = node.arguments()
-        return {node.spec_name: arguments} if arguments else node.spec_name
-    return node.entry()
+def carry_out(op: Transform, sample: Sample, params: Params) -> Sample:
+    """Apply drawn parameters to a sample in the number format that the op takes.
+
+    Raises:
+      TransformError: the sample has annotations that the op can't take along, or the op failed.
+    """
+    check_kinds(op, sample)
+    convert = to_floats if op.in_floats else to_uint8
+    after = op.transform(replace(sample, image=convert(sample.image, op.spec_name)), params)
+    return replace(after, image=to_floats(after.image, op.spec_name)) if op.in_floats else after
 
 
-def _select(node: Node, at: str, draws_at: DrawsAt) -> Iterator[Placed]:
-    if isinstance(node, Transform):
-        yield at, node
-    else:
-        yield from node.select(at, draws_at)
+def finished(sample: Sample) -> Sample:
+    """The sample with its pixels in uint8, rounded and saturated."""
+    if sample.image.dtype == np.uint8:
+        return sample
+    return replace(sample, image=to_uint8(sample.image, "the policy"))
 
 
-def _leaves(node: Node, at: str) -> Iterator[Placed]:
-    if isinstance(node, Transform):
-        yield at, node
-    else:
-        for i, op in enumerate(node.ops):
-            yield from _leaves(op, f"{at}.{i}")
+def check_kinds(op: Transform, sample: Sample) -> None:
+    """Raise TransformError where the sample has annotations that can't follow what the op does."""
+    for kind in sample.kinds:
+        if op.treatment(kind) == REFUSED:
+            raise TransformError(refusal(op, kind))
+
+
+def refusal(op: Transform, kind: str) -> str:
+    """Say that an op can't be used with a kind of annotation, and what to do."""
+    can = ", ".join(other for other in KINDS if op.treatment(other) != REFUSED)
+    knows = f"; it can take {can} along" if can else ""
+    return f"{op.spec_name} cannot be used with {kind}: they could not follow its pixels{knows}; {op.remedy(kind)}"

@@ -93,3 +93,51 @@ class Draws:
         word = self._word()
         low, high = word & 0xFFFFFFFF, word >> 32
         return low - (low >> 31 << 32), high - (high >> 31 << 32)
+
+    def normal(self, mean: float = 0.0, deviation: float = 1.0) -> float:
+        """Draw from the normal distribution, by Box and Muller's transform of two uniform draws."""
+        radius = math.sqrt(-2.0 * math.log(1.0 - self.uniform(0.0, 1.0)))
+        return mean + deviation * radius * math.cos(2.0 * math.pi * self.uniform(0.0, 1.0))
+
+    def gamma(self, shape: float) -> float:
+        """Draw from the gamma distribution of this shape and scale 1.
+
+        Marsaglia and Tsang, "A simple method for generating gamma variables", TOMS 2000.
+        """
+        if shape < 1:
+            return self.gamma(shape + 1) * (1.0 - self.uniform(0.0, 1.0)) ** (1.0 / shape)
+        d = shape - 1.0 / 3.0
+        while True:
+            x = self.normal()
+            v = (1.0 + x / math.sqrt(9.0 * d)) ** 3
+            if v > 0 and math.log(1.0 - self.uniform(0.0, 1.0)) < 0.5 * x * x + d - d * v + d * math.log(v):
+                return d * v
+
+    def beta(self, a: float, b: float) -> float:
+        """Draw from the beta distribution, in [0, 1]."""
+        first, second = self.gamma(a), self.gamma(b)
+        # Both may be too small for a float where a and b are: the draw is then at an end.
+        return first / (first + second) if first + second > 0 else float(self.chance(a / (a + b)))
+
+    def dirichlet(self, alpha: float, count: int) -> list[float]:
+        """Draw `count` weights that add up to 1 from the symmetric Dirichlet distribution."""
+        drawn = [self.gamma(alpha) for _ in range(count)]
+        total = sum(drawn)
+        return [value / total for value in drawn] if total > 0 else [1.0] + [0.0] * (count - 1)
+
+    def noise_seed(self) -> int:
+        """Draw the name of a field of `noise`, a whole number below 2**63: what a record keeps in its stead."""
+        return self._word() >> 1
+
+
+def noise(seed: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Make the field of independent uniform numbers in [0, 1) that `seed` names: float64 of `shape`."""
+    generator = np.random.Philox(key=int.from_bytes(keyed_digest("noise", seed), "little"))
+    words = generator.random_raw(math.prod(shape)) >> np.uint64(11)
+    return (words * _UNIT).reshape(shape)
+
+
+def normal_noise(seed: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Make the field of independent standard normal numbers that `seed` names: float64 of `shape`."""
+    pair = noise(seed, (2, *shape))
+    return np.sqrt(-2.0 * np.log1p(-pair[0])) * np.cos(2.0 * np.pi * pair[1])

@@ -1,0 +1,66 @@
+"""`augmill replay`."""
+
+from __future__ import annotations
+
+import click
+
+from augmill.pipeline.drawing import picture
+from augmill.pipeline.errors import CheckError, OptionError
+from augmill.pipeline.replay import Replayed, replay
+from augmill.pipeline.version import Version
+from augmill.scripts.table import echo_json, echo_table
+from augmill.transforms.base import TransformError
+
+
+@click.command("replay")
+@click.argument("version", type=click.Path(file_okay=False))
+@click.argument("key")
+@click.argument("copy", type=click.IntRange(0))
+@click.option("--output", "-o", type=click.Path(dir_okay=False), help="Draw what was made, .png or .jpg.")
+@click.option("--json", "as_json", is_flag=True, help="Print the steps and the outcome as JSON.")
+def command(version: str, key: str, copy: int, output: str | None, as_json: bool) -> None:
+    """Make copy COPY of example KEY of VERSION again from the source, and compare bytes.
+
+    Nothing is drawn: each op is handed the parameters that the record holds. Ends with code 1 where the bytes differ.
+    """
+    if output and not output.lower().endswith((".png", ".jpg", ".jpeg")):
+        raise OptionError(f"--output must end in .png or .jpg, got {output}")
+    try:
+        replayed = replay(Version(version), key, copy)
+    except TransformError as error:
+        raise CheckError(f"{key}, copy {copy} cannot be made again: {error}") from error
+    if output:
+        picture(replayed.sample).save(output)
+    if as_json:
+        steps = [step._asdict() for step in replayed.steps]
+        outcome = {"same": replayed.same, "bytes": len(replayed.stored), "differing": replayed.differing()}
+        since = {"changed_since": replayed.changes}
+        echo_json({"key": key, "copy": copy, "split": replayed.split, **outcome, "steps": steps, **since})
+    else:
+        _tell(replayed)
+    if not replayed.same:
+        raise CheckError(_difference(replayed))
+
+
+def _tell(replayed: Replayed) -> None:
+    rows = [
+        (step.at, step.op, ", ".join(f"{name} {_short(value)}" for name, value in step.params.items()))
+        for step in replayed.steps
+    ]
+    click.echo(f"{replayed.key}, copy {replayed.copy}, in {replayed.split}:")
+    echo_table(["at", "op", "drawn"], rows)
+    for change in replayed.changes:
+        click.echo(f"note: since the version was built, {change}")
+    if replayed.same:
+        click.echo(f"made again: the same {len(replayed.made):,} bytes")
+
+
+def _difference(replayed: Replayed) -> str:
+    differing = ", ".join(replayed.differing())
+    cause = "; ".join(replayed.changes) or "nothing that is recorded has changed: has the source image?"
+    return f"{replayed.key}, copy {replayed.copy} is not the same again: {differing} differ ({cause})"
+
+
+def _short(value: object) -> str:
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 60 else text[:57] + "..."
