@@ -107,6 +107,10 @@ class Renderer:
         sample = self._fitted(sample, self._spec.image.size)
         if sample.objects is None or opened.objects is None:
             return sample, Counter()
+        classes = self._annotations.classes
+        strange = [int(label) for label in sample.objects.labels if not 0 <= label < len(classes)]
+        if strange and classes:
+            raise TransformError(f"an op returned the box label {strange[0]}, which is none of {len(classes)} classes")
         objects = storable(sample.objects, sample.image.shape)
         counts = net(len(opened.objects), len(objects)) + Counter(seen=len(opened.objects))
         if copy > 0:

@@ -56,9 +56,9 @@ def _tell(replayed: Replayed) -> None:
 
 
 def _difference(replayed: Replayed) -> str:
-    differing = ", ".join(replayed.differing())
+    differing = " and ".join(replayed.differing())
     cause = "; ".join(replayed.changes) or "nothing that is recorded has changed: has the source image?"
-    return f"{replayed.key}, copy {replayed.copy} is not the same again: {differing} differ ({cause})"
+    return f"{replayed.key}, copy {replayed.copy} is not the same again in its {differing} ({cause})"
 
 
 def _short(value: object) -> str:

@@ -259,6 +259,7 @@ def make_spec(photo_folder: Path) -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def publish_version() -> Callable[..., Any]:
     """Build a version block by block in this process: all that a job does, without Beam around it."""
+    from augmill.pipeline.lineage import library_versions, user_code
     from augmill.pipeline.listing import list_source
     from augmill.pipeline.materialize import Materializer
     from augmill.pipeline.plan import make_plan
@@ -274,7 +275,8 @@ def publish_version() -> Callable[..., Any]:
         for block in range(plan.blocks):
             materialize(block)
         facts = {"started": "2001-01-01T00:00:00+00:00", "seconds": 1.0, "workers": 1}
-        version = publish(spec, plan, workspace, target, build=facts, libraries={}, code={})
+        lineage = {"libraries": library_versions(), "code": user_code(spec)}
+        version = publish(spec, plan, workspace, target, build=facts, **lineage)
         workspace.remove()
         return version
 
