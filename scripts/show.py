@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from augmill.pipeline.units import size_text, time_text
-from augmill.pipeline.version import Version
+from augmill.pipeline.version import Manifest, Version
 from augmill.scripts.table import echo_effects, echo_json, echo_table
 
 
@@ -29,8 +29,9 @@ def command(version: str, as_json: bool) -> None:
     size = f"{image['height']}x{image['width']}" if image["height"] else "as in the source"
     click.echo(f"images: {size}, {image['encoding']}")
     if manifest.classes is not None:
-        names = ", ".join(manifest.classes[:12])
-        click.echo(f"classes: {len(manifest.classes)} ({names}{', ...' if len(manifest.classes) > 12 else ''})")
+        soft = ", with a weight for each" if manifest.soft_labels else ""
+        click.echo(f"classes: {_names(manifest.classes)}{soft}")
+    _echo_annotations(manifest)
     click.echo(
         f"source: {source['root']} ({source['kind']}), {source['examples']:,} examples, {source['failed']} failed"
     )
@@ -39,3 +40,20 @@ def command(version: str, as_json: bool) -> None:
     if manifest.effects:
         click.echo("effects:")
         echo_effects(manifest.effects)
+
+
+def _echo_annotations(manifest: Manifest) -> None:
+    known = manifest.annotations
+    if not known:
+        return
+    click.echo(f"annotations: {', '.join(known['kinds'])}")
+    for key, what in (("classes", "objects"), ("keypoint_names", "keypoints"), ("mask_classes", "mask ids")):
+        if known.get(key):
+            click.echo(f"{what}: {_names(known[key])}")
+    if manifest.objects:
+        counts = (f"{count:,} {name.replace('_', ' ')}" for name, count in manifest.objects.items() if count)
+        click.echo(f"objects in all records: {', '.join(counts)}")
+
+
+def _names(names: list[str]) -> str:
+    return f"{len(names)} ({', '.join(names[:12])}{', ...' if len(names) > 12 else ''})"

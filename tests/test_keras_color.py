@@ -12,10 +12,8 @@ import tensorflow as tf
 from PIL import Image, ImageEnhance
 from scipy import stats
 
-from augmill.transforms.backend import in_graph
-from augmill.transforms.base import Params, PixelTransform, Sample, TransformError
+from augmill.transforms.base import PixelTransform, Sample, TransformError
 from augmill.transforms.keras_color import (
-    OPS,
     RandomBrightness,
     RandomColorDegeneration,
     RandomColorJitter,
@@ -26,20 +24,9 @@ from augmill.transforms.keras_color import (
 )
 from augmill.transforms.policy import carry_out, finished
 
-# Each op with arguments, a draw, the range of its `factor`, and the distribution's name where that is not uniform.
 JITTER = RandomColorJitter(
     brightness_factor=0.2, contrast_factor=(0.5, 0.1), saturation_factor=(0.3, 0.8), hue_factor=1
 )
-CASES: list[tuple[PixelTransform, Params]] = [
-    (RandomBrightness(0.3), {"factor": -0.21}),
-    (RandomContrast(0.3), {"factor": 1.17}),
-    (RandomHue(0.5), {"factor": -0.37}),
-    (RandomSaturation(1.0), {"factor": 0.81}),
-    (JITTER, {"brightness": 0.13, "contrast": 0.71, "saturation": 0.62, "hue": -0.4}),
-    (RandomColorDegeneration(0.9), {"factor": 0.43}),
-    (RandomGrayscale(), {"grey": True}),
-]
-each_op = pytest.mark.parametrize(("op", "params"), CASES, ids=[type(op).__name__ for op, _ in CASES])
 
 
 def transformed(op: PixelTransform, image: np.ndarray, **params: Any) -> np.ndarray:
@@ -48,30 +35,6 @@ def transformed(op: PixelTransform, image: np.ndarray, **params: Any) -> np.ndar
 
 def largest(one: Any, other: Any) -> int:
     return int(np.abs(np.asarray(one, np.float64) - np.asarray(other, np.float64)).max())
-
-
-def test_every_op_is_tried() -> None:
-    assert {type(op) for op, _ in CASES} == set(OPS)
-
-
-@each_op
-def test_a_graph_gives_the_same_bytes_and_a_new_op_too(photo: np.ndarray, op: PixelTransform, params: Params) -> None:
-    image = transformed(op, photo, **params)
-    again = type(op)(**op.arguments())
-    assert again == op
-    assert not np.array_equal(image, photo)
-    assert np.array_equal(in_graph(again, params)(tf.constant(photo)), image)
-    unknown = [tf.TensorSpec([None, None, 3], tf.uint8)]
-    assert np.array_equal(tf.function(in_graph(again, params), input_signature=unknown)(photo), image)
-    assert np.array_equal(transformed(again, photo, **params), image)
-
-
-@each_op
-@pytest.mark.parametrize("shape", [(32, 32), (375, 500), (1, 40), (40, 1)])
-def test_every_size_is_taken(photos: dict[str, np.ndarray], shape: Any, op: PixelTransform, params: Params) -> None:
-    image = photos["coffee"][: shape[0], : shape[1]]
-    assert transformed(op, image, **params).shape == image.shape
-    assert transformed(op, image, **params).dtype == np.uint8
 
 
 @pytest.mark.parametrize("factor", [-1.0, -0.4, 0.1, 1.0])
@@ -268,7 +231,8 @@ def test_what_cannot_be_meant_is_refused(make: Callable[[], Any], message: str) 
 
 
 def test_colours_need_three_channels(drawn: Callable[..., Any]) -> None:
-    for op, _ in CASES[2:]:
+    on_colour: list[Any] = [RandomHue(0.2), RandomSaturation(0.2), RandomColorDegeneration(0.2), RandomGrayscale(0.2)]
+    for op in [*on_colour, RandomColorJitter(saturation_factor=0.2), RandomColorJitter(hue_factor=0.2)]:
         with pytest.raises(TransformError) as error:
             drawn(op, shape=(32, 32, 1), count=1)
         assert str(error.value) == f"{op.name} needs images of 3 channels, red, green and blue, got 1"
