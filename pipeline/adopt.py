@@ -16,7 +16,7 @@ from augmill.pipeline.model_rewrite import NONE, compile_like, without
 from augmill.pipeline.spec import Spec, add_import_paths
 from augmill.pipeline.training import augmentation_layers, is_augmentation
 from augmill.transforms.base import TransformError
-from augmill.transforms.catalog import parse_policy
+from augmill.transforms.grammar import parse_policy
 from augmill.transforms.keras_config import LEVELS, LayerEntry, layer_entry, layers_of
 from augmill.transforms.keras_graph import is_chain, is_graph, load_model
 from augmill.transforms.keras_layer import keras
@@ -90,11 +90,16 @@ def adopt(target: str, *, output: Path, plain: Path, force: bool = False, photos
     )
     image = image_keys(front, adoption.notes)
     rewritten = model_without(model, front)
-    if rewritten is None:
-        adoption.notes.append(_NOTHING_LEFT)
-    else:
-        _save_checked(model, rewritten, front, plain, photos, adoption)
-    _write_spec(output, target, image, adoption)
+    with tempfile.TemporaryDirectory(dir=plain.resolve().parent, prefix=".augmill-") as folder:
+        draft = Path(folder) / plain.name
+        if rewritten is None:
+            adoption.notes.append(_NOTHING_LEFT)
+        else:
+            _save_checked(model, rewritten, front, draft, photos, adoption)
+            adoption.plain = str(plain)
+        _write_spec(output, target, image, adoption)  # which is read back: a model never stands without its spec
+        if rewritten is not None:
+            draft.replace(plain)
     return adoption
 
 
@@ -179,7 +184,7 @@ def model_without(model: Any, front: Front) -> Any:
         return without(model, layers, front.input, size=(crop.layer.height, crop.layer.width))
 
 
-def _save_checked(model: Any, new: Any, front: Front, plain: Path, photos: Path | None, adoption: Adoption) -> None:
+def _save_checked(model: Any, new: Any, front: Front, draft: Path, photos: Path | None, adoption: Adoption) -> None:
     """Save the new model, once it has been read back and answers like the old one."""
     adoption.optimizer, why = compile_like(model, new)
     if why:
@@ -187,13 +192,10 @@ def _save_checked(model: Any, new: Any, front: Front, plain: Path, photos: Path 
     if type(new) is not type(model):
         adoption.notes.append(f"the new model is no {type(model).__name__} but a plain {type(new).__name__}")
     images = sample_images(front, _size(front), photos)
-    with tempfile.TemporaryDirectory(dir=plain.resolve().parent, prefix=".augmill-") as folder:
-        draft = Path(folder) / plain.name
-        new.save(draft)
-        read = keras().saving.load_model(draft, custom_objects=_own_classes(model), compile=False, safe_mode=False)
-        adoption.difference = largest_difference(model, read, front, images, adoption.notes)
-        draft.replace(plain)
-    adoption.plain, adoption.images = str(plain), len(images)
+    new.save(draft)
+    read = keras().saving.load_model(draft, custom_objects=_own_classes(model), compile=False, safe_mode=False)
+    adoption.difference = largest_difference(model, read, front, images, adoption.notes)
+    adoption.images = len(images)
 
 
 def _size(front: Front) -> tuple[int, int]:

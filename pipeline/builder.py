@@ -24,6 +24,7 @@ from augmill.pipeline.runner import check_beam_options, run_local
 from augmill.pipeline.source import Listing
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.standing import find_standing
+from augmill.pipeline.units import count_text
 from augmill.pipeline.version import Version
 from augmill.pipeline.workspace import Workspace
 
@@ -97,7 +98,8 @@ def _plan(spec: Spec, target: Path, say: Say) -> tuple[Listing, Plan]:
     plan = make_plan(spec, listing)
     if listing.ignored:
         say(listing.ignored_text())
-    say(f"{plan.examples:,} examples in {plan.blocks} blocks, {sum(plan.records(spec).values()):,} records to write")
+    examples, blocks = count_text(plan.examples, "example"), count_text(plan.blocks, "block")
+    say(f"{examples} in {blocks}, {count_text(sum(plan.records(spec).values()), 'record')} to write")
     found = plan.examples + len(plan.bad)
     if len(plan.bad) > spec.max_bad_fraction * found:
         raise BuildError(failures_text(spec, [example._asdict() for example in plan.bad], found))

@@ -12,7 +12,7 @@ from augmill.pipeline.renderer import Renderer
 from augmill.pipeline.shard import RecordError
 from augmill.pipeline.spec import Spec
 from augmill.transforms.audit import Effects
-from augmill.transforms.base import REFUSED, Sample, TransformError
+from augmill.transforms.base import REFUSED, MixTransform, Sample, TransformError
 from augmill.transforms.policy import refusal
 
 SAMPLES = 64
@@ -39,12 +39,17 @@ def run_check(spec: Spec, plan: Plan, *, samples: int = SAMPLES, most_saturated:
 
 
 def _refusals(spec: Spec, plan: Plan) -> dict[str, str]:
-    """What is wrong with each op that cannot take the source's annotations along, by its place."""
+    """What is wrong with each op that cannot take the source's annotations along, or has nothing to mix with."""
     found = {}
+    train = plan.splits.get("train")
+    alone = train is not None and train.examples // train.blocks < 2
     for at, op in spec.policy.leaves() if spec.copies else ():
         kinds = [kind for kind in plan.annotations.kinds if op.treatment(kind) == REFUSED]
         if kinds:
             found[at] = f"augment {at}: {refusal(op, ' and '.join(kinds))}"
+        elif alone and isinstance(op, MixTransform):
+            size = "a block of train has one example alone"
+            found[at] = f"augment {at}: {op.spec_name} mixes examples of a block, and {size}; raise block_examples"
     return found
 
 

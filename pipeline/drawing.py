@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from augmill.pipeline.image import fit_image
+from augmill.pipeline.units import drawn_words
 from augmill.transforms.base import Sample
 from augmill.transforms.objects import HIDDEN
 from augmill.transforms.policy import Step
@@ -57,19 +58,17 @@ def picture(sample: Sample) -> Image.Image:
 
 
 def captions(steps: list[Step]) -> list[str]:
-    """An op a line, with the first thing that it drew."""
+    """An op a line, with what it drew."""
     lines = []
     for step in steps:
-        name = step.op.rsplit(".", 1)[-1].rsplit(":", 1)[-1].removeprefix("random_")
-        drawn = next((value for key, value in step.params.items() if not key.endswith("seed")), None)
-        text = f"{drawn:.3g}" if isinstance(drawn, float) else "" if isinstance(drawn, (list, type(None))) else drawn
-        lines.append(f"{name} {text}".strip())
+        name = step.op.rsplit(".", 1)[-1].rsplit(":", 1)[-1].removeprefix("random_").removeprefix("Random")
+        lines.append(" ".join([name, ", ".join(drawn_words(step.params))]).strip())
     return lines
 
 
 def write(pen: ImageDraw.ImageDraw, lines: list[str], corner: tuple[int, int]) -> None:
-    """Write lines from a corner down; of a line that is too long the end is shown."""
+    """Write lines from a corner down; one that is too long is cut at its end."""
     most = CELL // 6  # characters of the built-in font
     for i, line in enumerate(lines):
-        shown = line if len(line) <= most else "..." + line[3 - most :]
+        shown = line if len(line) <= most else line[: most - 3] + "..."
         pen.text((corner[0], corner[1] + i * CAPTION), shown, fill=INK if i == 0 else FAINT)

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 
 from augmill.pipeline.peers import BlockPeers
 from augmill.pipeline.spec import Spec
-from augmill.transforms.audit import Effect, Effects, repeats_itself, stateful_draws
+from augmill.transforms.audit import Effect, Effects
 from augmill.transforms.base import MixTransform, Params, Sample, Transform, TransformError
 from augmill.transforms.findings import Findings, strays
 from augmill.transforms.function import UserFunction
 from augmill.transforms.policy import Policy, draw_and_apply
 from augmill.transforms.randomness import Draws
+from augmill.transforms.repeatable import repeats_itself, stateful_draws
 from augmill.transforms.user_code import UserCode
 
 MOST_SATURATED = 0.2  # share of the pixels that an op may drive to 0 or 255 without being told

@@ -73,7 +73,10 @@ def load(
     _check_arguments(batch_size, rank, world_size, drop_remainder, output, size)
     shards = _shards(version, split, copies)
     if as_supervised and version.manifest.classes is None:
-        raise VersionError(f"{version.path} has no labels: as_supervised=True needs them")
+        kinds = {"boxes": "objects", "masks": "mask"}
+        there = [name for kind, name in kinds.items() if kind in version.manifest.annotations.get("kinds", [])]
+        cure = f"; map the dicts instead: load(...).map(lambda batch: (batch['image'], batch['{there[-1]}']))"
+        raise VersionError(f"{version.path} has no labels: as_supervised=True needs them{cure if there else ''}")
     order = make_order(
         [shard.records for shard in shards],
         batch_size=batch_size,

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
-from augmill.transforms.base import Sample
+from augmill.transforms.base import Sample, TransformError
 from augmill.transforms.randomness import Draws
 
 _KEPT_BYTES = 64 << 20  # of opened images, so that a partner met again need not be decoded again
@@ -24,16 +24,22 @@ class BlockPeers:
         self._opened: OrderedDict[str, Sample] = OrderedDict()
         self._bytes = 0
 
-    def draw(self, draws: Draws, key: str) -> tuple[str, Sample]:
-        """Draw another example than `key`'s; where none can be read, the example itself."""
-        others = [other for other in self._keys if other != key]
+    def draw(self, draws: Draws, key: str, tried: Collection[str] = ()) -> tuple[str, Sample]:
+        """Draw another example than `key`'s and those `tried`.
+
+        Raises:
+          TransformError: no other can be read.
+        """
+        others = [other for other in self._keys if other != key and other not in tried]
         while others:
             chosen = others.pop(draws.integer(0, len(others)))
             try:
                 return chosen, self.open(chosen)
             except (OSError, ValueError):  # it is named as failed where its own turn comes
                 continue
-        return key, self.open(key)
+        raise TransformError(
+            f"of the {len(self._keys)} examples of its block there is no other to mix it with; raise block_examples"
+        )
 
     def open(self, key: str) -> Sample:
         """Open the example with this key.

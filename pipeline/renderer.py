@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from augmill.pipeline.annotation_info import NO_ANNOTATIONS, AnnotationInfo
+from augmill.pipeline.annotation_info import NO_ANNOTATIONS, VOID, AnnotationInfo
 from augmill.pipeline.annotations import Annotations, record_features
 from augmill.pipeline.example import AUGMENTATION, COPY, IMAGE, KEY, LABEL, SOFT_LABEL, encode_example
 from augmill.pipeline.image import decode_image, encode_image, fit_image, fit_motion
@@ -84,15 +84,20 @@ class Renderer:
                 self._pending_objects += counts + Counter(redrawn=attempt)
                 return finished, steps
             del self._pending[kept:]  # a rejected rendition is not written: its ops did nothing
-        finished, counts = self._finished(opened, opened, 0)
+        finished, counts = self._unaugmented(opened, copy)
         self._pending_objects += counts + Counter(given_up=1 if copy > 0 else 0)
         return finished, []
 
+    def _unaugmented(self, opened: Sample, copy: int) -> tuple[Sample, Counter[str]]:
+        """The image as it is, by the limits of its copy; with every object where none would be left by these."""
+        finished, counts = self._finished(opened, opened, copy)
+        return self._finished(opened, opened, 0) if self._rejected(finished, opened) else (finished, counts)
+
     def replay(self, opened: Sample, copy: int, steps: list[Step], peers: Peers | None = None) -> Sample:
         """Make a copy again from what its record says it went through."""
-        sample = self._finished(self._spec.policy.replay(opened, steps, peers), opened, copy)[0]
-        # No rendition is stored that would be rejected: this one was given up.
-        return self._finished(opened, opened, 0)[0] if self._rejected(sample, opened) and copy > 0 else sample
+        if not steps:  # nothing was applied, or the rendition was given up: both are stored alike
+            return self._unaugmented(opened, copy)[0]
+        return self._finished(self._spec.policy.replay(opened, steps, peers), opened, copy)[0]
 
     def _rejected(self, sample: Sample, opened: Sample) -> bool:
         rejects = self._spec.annotations.reject_empty and opened.objects is not None and len(opened.objects) > 0
@@ -100,23 +105,26 @@ class Renderer:
 
     def _finished(self, sample: Sample, opened: Sample, copy: int) -> tuple[Sample, Counter[str]]:
         """Bring a rendition to the stored size, with the objects that are left and their counts."""
-        if sample.label is not None and self._classes is not None and not 0 <= sample.label < len(self._classes):
-            raise TransformError(
-                f"an op returned label {sample.label}, which is none of the {len(self._classes)} classes"
-            )
+        self._check_classes(sample)
         sample = self._fitted(sample, self._spec.image.size)
         if sample.objects is None or opened.objects is None:
             return sample, Counter()
-        classes = self._annotations.classes
-        strange = [int(label) for label in sample.objects.labels if not 0 <= label < len(classes)]
-        if strange and classes:
-            raise TransformError(f"an op returned the box label {strange[0]}, which is none of {len(classes)} classes")
         objects = storable(sample.objects, sample.image.shape)
         counts = net(len(opened.objects), len(objects)) + Counter(seen=len(opened.objects))
         if copy > 0:
             objects, few = left_out(objects, self._spec.annotations)
             counts += few
         return replace(sample, objects=objects), counts + Counter(written=len(objects))
+
+    def _check_classes(self, sample: Sample) -> None:
+        """Raise TransformError where an op returned a label or an id that stands for nothing."""
+        labels = [label for label, _ in sample.mixture or ()] + ([] if sample.label is None else [sample.label])
+        _check_known("label", labels, self._classes)
+        if sample.objects is not None:
+            _check_known("box label", sample.objects.labels.tolist(), self._annotations.classes)
+        if sample.mask is not None:
+            ids = np.setdiff1d(sample.mask, VOID).tolist()
+            _check_known("mask id", ids, self._annotations.mask_classes)
 
     def note_opened(self, annotations: Annotations | None, opened: Sample, copies: int) -> None:
         """Count the objects that `fit: crop` cut off as the image was opened, once for each of its copies."""
@@ -154,6 +162,12 @@ class Renderer:
             features[SOFT_LABEL] = _soft_label(sample, len(self._classes))
         features |= record_features(sample, self._annotations)
         return encode_example(features)
+
+
+def _check_known(what: str, found: Sequence[int], classes: Sequence[str] | None) -> None:
+    strange = [number for number in found if classes and not 0 <= number < len(classes)]
+    if classes and strange:
+        raise TransformError(f"an op returned the {what} {strange[0]}, which is none of the {len(classes)} classes")
 
 
 def block_peers(renderer: Renderer, reader: Reader, rows: Iterable[Mapping[str, Any]]) -> BlockPeers:

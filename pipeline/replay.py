@@ -127,5 +127,10 @@ def find_record(version: Version, key: str, copy: int) -> tuple[str, bytes]:
                     return split, record
     copies = sorted({shard.copy_number for split in version.manifest.splits.values() for shard in split.shards})
     failed = [failure["reason"] for failure in version.failures if failure["key"] == key]
-    reason = f"; it failed: {failed[0]}" if failed else f"; its copies are {copies[0]} to {copies[-1]}"
-    raise VersionError(f"{version.path} has no record of {key!r}, copy {copy}{reason}")
+    if failed:
+        reason = f"it failed: {failed[0]}"
+    elif copies[0] <= copy <= copies[-1]:
+        reason = "no example of a split with this copy has this key"
+    else:
+        reason = f"its copies are {copies[0]} to {copies[-1]}"
+    raise VersionError(f"{version.path} has no record of {key!r}, copy {copy}; {reason}")

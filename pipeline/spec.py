@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_valid
 from augmill.pipeline.errors import SpecError
 from augmill.pipeline.source_spec import FORMS, SPLIT_NAME, FeatureNames, SourceSpec, SpecModel, check_split_names
 from augmill.transforms.base import MixTransform
-from augmill.transforms.catalog import Problem, files_from, parse_policy
+from augmill.transforms.grammar import Problem, files_from, parse_policy
 from augmill.transforms.policy import Policy
 
 DECIDES_NO_BYTE = ("max_bad_fraction",)

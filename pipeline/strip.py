@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 from PIL import Image
 
-from augmill.pipeline.drawing import CELL, GAP, captions, new_sheet, picture, write
+from augmill.pipeline.drawing import CELL, GAP, new_sheet, picture, write
+from augmill.pipeline.image import fit_image
+from augmill.pipeline.units import drawn_words
 from augmill.transforms.base import Sample, Transform, TransformError
 from augmill.transforms.policy import Policy
 from augmill.transforms.randomness import Draws
 
 RENDITIONS = 8
-_LINES = 4
+_LINES = 6
 
 
 class Photos:
     """The photos that an op which mixes takes its partner from."""
 
     def __init__(self, images: list[np.ndarray]) -> None:
-        self._images = images
+        # Photos are of any size; those that are mixed are of one.
+        self._images = [fit_image(image, images[0].shape[:2], "crop") for image in images]
 
-    def draw(self, draws: Draws, key: str) -> tuple[str, Sample]:
+    def draw(self, draws: Draws, key: str, tried: Collection[str] = ()) -> tuple[str, Sample]:
         """The photo that is not called `key`."""
-        if len(self._images) < 2:
+        if len(self._images) < 2 or tried:
             raise TransformError("an op that mixes two images needs two photos: give --preview twice")
         return "1", self.open("1")
 
@@ -45,10 +50,7 @@ def draw_strip(op: Transform, images: list[np.ndarray], *, renditions: int = REN
         sample, steps = policy.run(Sample(images[0]), seed=0, key="0", copy=copy, peers=Photos(images))
         corner = (copy * (CELL + GAP) + GAP, GAP)
         sheet.paste(picture(sample), corner)
-        drawn = [f"{name} {_short(value)}" for name, value in steps[0].params.items() if name not in ("seed", "steps")]
-        write(pen, [*captions(steps)[:1], *drawn][:_LINES], (corner[0], corner[1] + CELL))
+        drawn = list(drawn_words(steps[0].params))
+        lines = [op.spec_name.rsplit(".", 1)[-1], *(word for word in drawn if not word.startswith("partner"))]
+        write(pen, lines[:_LINES], (corner[0], corner[1] + CELL))
     return sheet
-
-
-def _short(value: object) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
 
 def size_text(count: float) -> str:
     """A number of bytes in the unit that suits it.
@@ -25,3 +28,41 @@ def time_text(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def count_text(count: int, thing: str) -> str:
+    """Write a number of things.
+
+    >>> count_text(1, "block"), count_text(1200, "block")
+    ('1 block', '1,200 blocks')
+    """
+    return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
+
+
+def drawn_words(params: Mapping[str, Any]) -> Iterator[str]:
+    """Say what an op drew, a parameter or a step at a time; seeds, and a partner's own steps, are left out.
+
+    >>> list(drawn_words({"flip": False, "factor": 0.123456, "ops": [["rotate", 27.0]], "seed": [1, 2]}))
+    ['no flip', 'factor 0.1235', 'rotate 27']
+    """
+    for name, value in params.items():
+        if name.endswith("seed") or name == "steps":
+            continue
+        if isinstance(value, bool):
+            yield name if value else f"no {name}"
+        elif name == "ops" and isinstance(value, list):
+            yield from map(_step_text, value)
+        elif name == "chains" and isinstance(value, list):
+            yield from (" then ".join(map(_step_text, chain)) or "as it is" for chain in value)
+        else:
+            yield f"{name} {_value_text(value)}"
+
+
+def _step_text(step: list[Any]) -> str:
+    return step[0] if step[1] is None else f"{step[0]} {_value_text(step[1])}"
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_value_text, value)) + "]"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

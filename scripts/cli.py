@@ -58,6 +58,7 @@ def main() -> None:
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"  # the GPU belongs to training
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("OPENCV_LOG_LEVEL", "SILENT")
+    stdout = sys.stdout
     try:
         cli.main(prog_name="augmill", standalone_mode=False)
     except AugmillError as error:
@@ -71,7 +72,10 @@ def main() -> None:
         _end("", 141)
     except OSError as error:
         _end(f"augmill: {error.filename or 'the system'}: {error.strerror or error}", 3)
-    except SystemExit as end:  # the user's code, or a library
+    except SystemExit as end:
+        if sys.stdout is not stdout:  # click puts another in its place where the reader of a pipe has gone
+            _end("", 141)
+        # The user's code, or a library.
         _end(f"augmill: something ended the command early, with code {end.code}", 3)
     except Exception as error:
         if os.environ.get("AUGMILL_DEBUG"):
@@ -83,7 +87,10 @@ def main() -> None:
 def _end(message: str, code: int) -> None:
     if message:
         click.echo(message, err=True)
-    sys.stdout.flush()
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that Python's own flush says nothing
     sys.exit(code)
 
 

@@ -18,6 +18,7 @@ from augmill.scripts.table import echo_json, echo_table
 from augmill.transforms.base import KINDS, Transform, TransformError
 from augmill.transforms.catalog import COMPOSITIONS, OPS
 from augmill.transforms.examples import ARGUMENTS, example_of
+from augmill.transforms.grammar import parse_policy
 
 
 @click.command("ops")
@@ -145,11 +146,12 @@ def _preview(name: str, photos: tuple[str, ...], arguments: str | None, output: 
         given = yaml.safe_load(arguments) if arguments else dict(ARGUMENTS.get(name, {}))
         if not isinstance(given, dict):
             raise OptionError(f"--arguments must be a mapping such as '{{factor: 0.2}}', got {arguments}")
-        op = OPS[name](**given)
+        policy, problems = parse_policy([{name: given}])
+        if problems:
+            raise OptionError("; ".join(f"{name}: {problem.message}" for problem in problems))
+        ((_, op),) = policy.leaves()
     except yaml.YAMLError as error:
         raise OptionError(f"--arguments is no valid YAML: {' '.join(str(error).split())}") from error
-    except (TransformError, TypeError) as error:
-        raise OptionError(f"{name}: {error}") from error
     try:
         images = [decode_image(Path(photo).read_bytes()) for photo in photos]
         strip = draw_strip(op, images)

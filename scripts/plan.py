@@ -15,7 +15,7 @@ from augmill.pipeline.listing import list_source
 from augmill.pipeline.plan import Plan, make_plan
 from augmill.pipeline.source import Listing
 from augmill.pipeline.spec import Spec
-from augmill.pipeline.units import size_text, time_text
+from augmill.pipeline.units import count_text, size_text, time_text
 from augmill.scripts.table import echo_json, echo_table
 
 
@@ -29,7 +29,8 @@ from augmill.scripts.table import echo_json, echo_table
 def command(spec: str, output: str, workers: int | None, as_json: bool) -> None:
     """Say what a build of SPEC would make, how long it would take and what room it needs.
 
-    Time and bytes are reckoned from a timed sample of 64 examples. Nothing is written.
+    Time and bytes are reckoned from a timed sample of 64 examples. Nothing is written. What the check finds is told,
+    and doesn't change the exit code.
     """
     parsed = Spec.from_yaml(spec)
     listing = list_source(parsed)
@@ -76,9 +77,19 @@ def _facts(spec: Spec, listing: Listing, plan: Plan, report: CheckReport, cost: 
     }
 
 
+def _tell_cost(facts: dict[str, Any]) -> None:
+    needed, free = facts["expected_bytes"], facts["free_bytes"]
+    click.echo(
+        f"expected: {size_text(needed)} in about {time_text(facts['expected_seconds'])} "
+        f"with {count_text(facts['workers'], 'worker')} (timed on {count_text(facts['sampled'], 'example')})"
+    )
+    verdict = "enough" if needed <= free else "NOT ENOUGH"
+    click.echo(f"disk: {size_text(needed)} needed, {size_text(free)} free: {verdict}")
+
+
 def _tell(spec: Spec, listing: Listing, facts: dict[str, Any], report: CheckReport) -> None:
     click.echo(f"{spec.name} {spec.version} from {facts['source']['root']} ({facts['source']['kind']})")
-    header = ["split", "examples", "copies", "records", "blocks", "shards"]
+    header = ["split", "examples", "renditions", "records", "blocks", "shards"]
     echo_table(header, [(name, *split.values()) for name, split in facts["splits"].items()])
     if facts["classes"]:
         counts = ", ".join(f"{name} {count:,}" for name, count in list(facts["classes"].items())[:12])
@@ -91,11 +102,9 @@ def _tell(spec: Spec, listing: Listing, facts: dict[str, Any], report: CheckRepo
     wanted = [name for name, share in (spec.splits or {}).items() if share > 0 and name not in facts["splits"]]
     if wanted:
         click.echo(f"no example fell into split {', '.join(wanted)}: the source is small")
-    click.echo(
-        f"expected: {size_text(facts['expected_bytes'])} in about {time_text(facts['expected_seconds'])} "
-        f"with {facts['workers']} workers (timed on {facts['sampled']} examples)"
-    )
-    verdict = "enough" if facts["expected_bytes"] <= facts["free_bytes"] else "NOT ENOUGH"
-    click.echo(f"disk: {size_text(facts['expected_bytes'])} needed, {size_text(facts['free_bytes'])} free: {verdict}")
+    if facts["sampled"]:
+        _tell_cost(facts)
+    else:
+        click.echo("expected: not known, no example could be read and timed")
     for problem in report.problems:
         click.echo(f"a build would refuse this: {problem}")

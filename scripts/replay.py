@@ -7,6 +7,7 @@ import click
 from augmill.pipeline.drawing import picture
 from augmill.pipeline.errors import CheckError, OptionError
 from augmill.pipeline.replay import Replayed, replay
+from augmill.pipeline.units import drawn_words
 from augmill.pipeline.version import Version
 from augmill.scripts.table import echo_json, echo_table
 from augmill.transforms.base import TransformError
@@ -16,7 +17,12 @@ from augmill.transforms.base import TransformError
 @click.argument("version", type=click.Path(file_okay=False))
 @click.argument("key")
 @click.argument("copy", type=click.IntRange(0))
-@click.option("--output", "-o", type=click.Path(dir_okay=False), help="Draw what was made, .png or .jpg.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(dir_okay=False),
+    help="Draw a thumbnail of it, .png or .jpg.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the steps and the outcome as JSON.")
 def command(version: str, key: str, copy: int, output: str | None, as_json: bool) -> None:
     """Make copy COPY of example KEY of VERSION again from the source, and compare bytes.
@@ -43,12 +49,12 @@ def command(version: str, key: str, copy: int, output: str | None, as_json: bool
 
 
 def _tell(replayed: Replayed) -> None:
-    rows = [
-        (step.at, step.op, ", ".join(f"{name} {_short(value)}" for name, value in step.params.items()))
-        for step in replayed.steps
-    ]
+    rows = [(step.at, step.op, ", ".join(drawn_words(step.params))) for step in replayed.steps]
     click.echo(f"{replayed.key}, copy {replayed.copy}, in {replayed.split}:")
-    echo_table(["at", "op", "drawn"], rows)
+    if rows:
+        echo_table(["at", "op", "drawn"], rows)
+    else:
+        click.echo("  no op: the image as it is")
     for change in replayed.changes:
         click.echo(f"note: since the version was built, {change}")
     if replayed.same:
@@ -59,8 +65,3 @@ def _difference(replayed: Replayed) -> str:
     differing = " and ".join(replayed.differing())
     cause = "; ".join(replayed.changes) or "nothing that is recorded has changed: has the source image?"
     return f"{replayed.key}, copy {replayed.copy} is not the same again in its {differing} ({cause})"
-
-
-def _short(value: object) -> str:
-    text = f"{value:.4g}" if isinstance(value, float) else str(value)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from augmill.pipeline.units import size_text, time_text
+from augmill.pipeline.units import count_text, size_text, time_text
 from augmill.pipeline.version import Manifest, Version
 from augmill.scripts.table import echo_effects, echo_json, echo_table
 
@@ -35,7 +35,9 @@ def command(version: str, as_json: bool) -> None:
     click.echo(
         f"source: {source['root']} ({source['kind']}), {source['examples']:,} examples, {source['failed']} failed"
     )
-    click.echo(f"built: {built['started']}, in {time_text(built['seconds'])} with {built['workers']} workers")
+    click.echo(
+        f"built: {built['started']}, in {time_text(built['seconds'])} with {count_text(built['workers'], 'worker')}"
+    )
     click.echo(f"digest: {manifest.digest}")
     if manifest.effects:
         click.echo("effects:")

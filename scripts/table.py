@@ -10,6 +10,8 @@ import click
 
 from augmill.transforms.audit import Effect
 
+_MOST_RANGES = 6  # of one op in a table; the rest is in the JSON
+
 
 def echo_json(value: Any) -> None:
     """Print a value as JSON, for programs."""
@@ -35,9 +37,14 @@ def echo_effects(effects: Sequence[dict[str, Any]]) -> None:
     for effect in (Effect(**row) for row in effects):
         changed = f"{effect.changed_fraction:.1%}" if effect.applied else "-"
         change = "-" if effect.mean_change is None else f"{effect.mean_change:.1f}"
-        drawn = ", ".join(f"{name} {low:.4g} to {high:.4g}" for name, (low, high) in effect.ranges.items())
+        drawn = ", ".join(_range(name, *ends) for name, ends in sorted(effect.ranges.items())[:_MOST_RANGES])
+        drawn += f", and {len(effect.ranges) - _MOST_RANGES} more" if len(effect.ranges) > _MOST_RANGES else ""
         rows.append((effect.at, effect.op, effect.applied, changed, change, drawn))
     echo_table(["at", "op", "applied", "changed", "mean change", "drawn"], rows)
+
+
+def _range(name: str, low: float, high: float) -> str:
+    return f"{name} {low:.4g}" if low == high else f"{name} {low:.4g} to {high:.4g}"
 
 
 def _text(value: Any) -> str:

@@ -347,7 +347,7 @@ def test_an_augmenter_is_all_spec(own: Callable[[str], str], augmill: Callable[.
         ("empty", "model empty has no augmentation layers: there is nothing to adopt", 1),
         ("open_ended", "and has no input shape yet; begin it with keras.Input(shape=(height, width, 3))", 2),
         ("number", "must be a Keras model or return one, got int", 2),
-        ("missing", "has no function 'missing'; it has build, number", 2),
+        ("missing", "has nothing called 'missing' that can be used; it has ", 2),
         ("Shift", "holds more than augmentation of Keras's own and has no input shape", 2),
     ],
 )

@@ -5,16 +5,21 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from scipy.stats import binomtest
 
 from augmill.transforms.arguments import (
+    as_floats,
     check_choice,
+    check_colour,
     check_pair,
     check_probability,
     check_value_range,
     check_whole,
-    in_floats,
+    happens,
+    mean_chance,
 )
 from augmill.transforms.base import TransformError
+from augmill.transforms.randomness import Draws
 
 
 @pytest.mark.parametrize(
@@ -83,5 +88,22 @@ def test_a_value_range_can_only_be_what_images_are() -> None:
 
 
 def test_arguments_that_mean_the_same_are_the_same() -> None:
-    assert in_floats(1) == 1.0 and isinstance(in_floats(1), float)
-    assert in_floats([0, 1]) == (0.0, 1.0)
+    assert as_floats(1) == 1.0 and isinstance(as_floats(1), float)
+    assert as_floats([0, 1]) == (0.0, 1.0)
+    assert as_floats([0, 1, 2]) == (0.0, 1.0, 2.0)
+    assert as_floats(None) is None
+
+
+@pytest.mark.parametrize(("factor", "mean"), [(0.3, 0.3), (1, 1.0), ([0, 1], 0.5), ((0.2, 0.6), 0.4)])
+def test_what_happens_by_a_factor_happens_as_often_as_it_says(factor: Any, mean: float) -> None:
+    assert mean_chance(factor) == pytest.approx(mean)
+    happened = sum(happens(Draws(seed=0, key=f"{i}.jpg", copy=1, at="0"), factor) for i in range(2000))
+    assert binomtest(happened, 2000, mean).pvalue > 0.001
+
+
+def test_what_changes_colours_needs_three_channels() -> None:
+    check_colour("hue", (10, 10, 3))
+    for channels in (1, 4):
+        with pytest.raises(TransformError) as error:
+            check_colour("hue", (10, 10, channels))
+        assert str(error.value) == f"hue needs 3 channels, the image has {channels}: grey has no colour to change"

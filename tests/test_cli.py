@@ -182,3 +182,13 @@ def test_progress_is_live_on_a_terminal(write_spec: Callable[..., Path], tmp_pat
     counts = {int(done) for done in re.findall(r"augmenting:.*?(\d+)/144", shown)}
     assert len(counts - {0, 144}) >= 2, "one block, and yet it moves"
     assert re.search(r"\d+/144 \[\d\d:\d\d<\d\d:\d\d, +\d+\.\d+image/s\]", shown)
+
+
+def test_a_reader_that_goes_away_is_no_fault_of_the_command() -> None:
+    """As in `augmill ops | head -1`."""
+    command = [sys.executable, "-m", "augmill.scripts.cli", "ops"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stdout is not None and running.stderr is not None
+        running.stdout.close()
+        assert running.stderr.read() == ""
+    assert running.returncode in (141, 0)

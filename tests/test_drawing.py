@@ -61,7 +61,7 @@ def test_captions_say_the_first_thing_drawn() -> None:
         Step("2", "rand_augment", {"ops": [["rotate", 3]]}),
         Step("3", "my_module:shade", {"seed": [1, 2]}),
     ]
-    assert captions(steps) == ["brightness 0.123", "RandomElasticTransform True", "rand_augment", "shade"]
+    assert captions(steps) == ["brightness delta 0.1235", "ElasticTransform warp", "rand_augment rotate 3", "shade"]
 
 
 def test_a_sheet_has_room_for_its_cells_and_words() -> None:

@@ -14,8 +14,9 @@ from scipy import stats
 
 from augmill.transforms.backend import in_graph
 from augmill.transforms.base import KINDS, MixTransform, PixelTransform, Sample, Transform, TransformError
-from augmill.transforms.catalog import OPS, parse_policy
+from augmill.transforms.catalog import OPS
 from augmill.transforms.examples import example_of
+from augmill.transforms.grammar import parse_policy
 from augmill.transforms.objects import Objects
 from augmill.transforms.policy import Policy, carry_out, finished
 from augmill.transforms.randomness import Draws
@@ -43,7 +44,7 @@ class Others:
     def __init__(self, sample: Sample) -> None:
         self._other = Sample(sample.image[::-1, ::-1].copy(), label=1)
 
-    def draw(self, draws: Draws, key: str) -> tuple[str, Sample]:
+    def draw(self, draws: Draws, key: str, tried: Any = ()) -> tuple[str, Sample]:
         return "other", self._other
 
     def open(self, key: str) -> Sample:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from augmill.transforms.base import MOVED, Params, PixelTransform, Sample, Shape
-from augmill.transforms.catalog import parse_policy
 from augmill.transforms.findings import BINS, Findings, intended_rates, strays
+from augmill.transforms.grammar import parse_policy
 from augmill.transforms.motion import Motion, translation
 from augmill.transforms.objects import Objects
 from augmill.transforms.policy import Policy
@@ -127,3 +127,11 @@ def test_every_kind_of_op_passes_that_moves_boxes_rightly(annotated: Sample) -> 
 
 def test_an_image_without_annotations_has_nothing_to_stray(photo: np.ndarray) -> None:
     assert strays(Shift(-20, 0), Sample(photo), {}) == []
+
+
+def test_a_range_too_narrow_for_its_bins_is_counted_all_the_same() -> None:
+    findings = Findings()
+    findings.values["0"]["factor"] = [1.3, 1.3000000000000003, 1.3]
+    assert sum(findings.histograms("0", {})["factor"]["counts"]) == 3
+    findings.values["0"]["factor"] = [2.0, 2.0]
+    assert findings.histograms("0", {})["factor"] == {"low": 2.0, "high": 2.0, "counts": [2] + [0] * (BINS - 1)}

@@ -173,7 +173,8 @@ def test_further_arguments_are_taken_where_the_function_takes_any(write: Write, 
 def test_a_missing_function_is_answered_with_those_there_are(write: Write) -> None:
     module = write("def augment(image): return image\ndef rotate(image): return image").partition(":")[0]
     with pytest.raises(
-        TransformError, match=rf"^{module} \(.*{module}.py\) has no function 'turn'; it has augment, rotate$"
+        TransformError,
+        match=rf"^{module} \(.*{module}.py\) has nothing called 'turn' that can be used; it has augment, rotate$",
     ):
         UserFunction(f"{module}:turn")
 

@@ -142,3 +142,22 @@ def test_the_command_tells_rates_and_draws(augmill: Callable[..., Any], write_sp
     assert shown.code == 0
     assert "yes or no" in shown.out and ", meant 50%" in shown.out and "|" in shown.out
     assert np.isclose(hue_told["draws"]["delta"]["low"], -0.1, atol=0.03)
+
+
+def test_a_mix_needs_blocks_of_more_than_one_example(make_spec: Callable[..., Any]) -> None:
+    spec = make_spec(augment=["mix_up"], block_examples=1)
+    (problem,) = run_check(spec, make_plan(spec, list_source(spec))).problems
+    assert problem.endswith(
+        "mixes examples of a block, and a block of train has one example alone; raise block_examples"
+    )
+
+
+def test_a_function_that_cannot_do_the_painted_image_is_no_fault(
+    check_boxes: Check, function: Callable[[str], str]
+) -> None:
+    name = function("""
+        def augment(image: np.ndarray):
+            return image // np.uint8(int(255 / int(image.max())) + 1)
+        augment.moves_pixels = False
+        """)
+    assert check_boxes(name).problems == []

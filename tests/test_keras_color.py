@@ -235,7 +235,7 @@ def test_colours_need_three_channels(drawn: Callable[..., Any]) -> None:
     for op in [*on_colour, RandomColorJitter(saturation_factor=0.2), RandomColorJitter(hue_factor=0.2)]:
         with pytest.raises(TransformError) as error:
             drawn(op, shape=(32, 32, 1), count=1)
-        assert str(error.value) == f"{op.name} needs images of 3 channels, red, green and blue, got 1"
+        assert str(error.value) == f"{op.name} needs 3 channels, the image has 1: grey has no colour to change"
 
 
 def test_brightness_and_contrast_take_a_grey_image(photo: np.ndarray, drawn: Callable[..., Any]) -> None:

@@ -18,8 +18,9 @@ from keras import layers
 from augmill.pipeline import Spec
 from augmill.transforms.backend import to_uint8
 from augmill.transforms.base import TransformError
-from augmill.transforms.catalog import OPS, parse_policy
+from augmill.transforms.catalog import OPS
 from augmill.transforms.composition import OneOf, Sometimes
+from augmill.transforms.grammar import parse_policy
 from augmill.transforms.keras_affine import RandomFlip, RandomRotation, RandomZoom
 from augmill.transforms.keras_color import RandomBrightness
 from augmill.transforms.keras_config import augmenter_entries, layer_entry

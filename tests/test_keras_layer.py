@@ -99,7 +99,7 @@ def test_another_backend_is_refused() -> None:
 
 def test_reading_a_spec_of_layers_does_not_wait_for_tensorflow() -> None:
     code = (
-        "from augmill.transforms.catalog import parse_policy\nimport sys\n"
+        "from augmill.transforms.grammar import parse_policy\nimport sys\n"
         "policy, problems = parse_policy([{'keras.layers.RandomRotation': {'factor': 0.1}}])\n"
         "assert not problems and policy.ops\nprint('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )

@@ -17,16 +17,16 @@ FLOORS: dict[str, list[set[str]]] = {
         {"randomness", "objects"},
         {"motion"},
         {"base"},
-        {"backend", "arguments", "user_code", "keras_resolved"},
-        {"keras_layer", "levels", "window", "returned"},
-        {"sampled", "augment_ops", "keras_graph"},
+        {"backend", "arguments", "keras_resolved"},
+        {"keras_layer", "levels", "window", "user_code"},
+        {"sampled", "augment_ops", "keras_graph", "returned"},
         {"geometry", "random_resized_crop", "color", "jpeg", "keras_affine", "keras_warp", "keras_crop", "keras_color"}
         | {"keras_tone", "keras_filter", "erase", "rand_augment", "auto_augment", "trivial_augment", "aug_mix", "mix"}
         | {"function", "crop", "resize", "adjust", "box_limit", "user_layer", "keras_config"},
         {"composition"},
         {"policy"},
-        {"catalog", "audit"},
-        {"examples", "findings"},
+        {"catalog", "audit", "repeatable"},
+        {"grammar", "examples", "findings"},
         {"__init__"},
     ],
     "pipeline": [

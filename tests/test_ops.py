@@ -13,7 +13,8 @@ from PIL import Image
 
 from augmill.pipeline.drawing import CELL, GAP
 from augmill.pipeline.strip import RENDITIONS
-from augmill.transforms.catalog import OPS, parse_policy
+from augmill.transforms.catalog import OPS
+from augmill.transforms.grammar import parse_policy
 
 Command = Callable[..., Any]
 
@@ -33,7 +34,7 @@ def test_every_op_is_listed_with_what_becomes_of_annotations(augmill: Command) -
 
 def test_an_op_is_explained_and_its_example_is_a_spec(augmill: Command) -> None:
     out = augmill("ops", "keras.layers.RandomRotation").out
-    assert "Turn the image" in out or "Rotate" in out
+    assert "Turn the image" in out
     assert "factor" in out and "must be given" in out and "boxes: moved" in out
     for known in json.loads(augmill("ops", "--json").out):
         assert parse_policy([known["example"]])[1] == [], known["name"]
@@ -72,7 +73,7 @@ def test_a_mix_is_drawn_of_two_photos(augmill: Command, photo_path: Path, tmp_pa
         (["--preview", "{photo}"], "a preview needs all of NAME, --preview PHOTO and --output STRIP.png"),
         (["--preview", "{photo}", "-o", "strip.gif"], "--output must end in .png or .jpg, got strip.gif"),
         (["--preview", "{photo}", "-o", "s.png", "--arguments", "{factor: 9}"], "keras.layers.RandomZoom: "),
-        (["--preview", "{photo}", "-o", "s.png", "--arguments", "{faktor: 0.1}"], "keras.layers.RandomZoom: "),
+        (["--preview", "{photo}", "-o", "s.png", "--arguments", "{height: 0.1}"], "did you mean height_factor?"),
         (["--preview", "{photo}", "-o", "s.png", "--arguments", "[1]"], "--arguments must be a mapping"),
         (["--preview", "{photo}", "-o", "s.png", "--arguments", "{a: ["], "--arguments is no valid YAML"),
         (["--preview", "none.png", "-o", "s.png"], "none.png: No such file or directory"),

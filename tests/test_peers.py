@@ -7,10 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 from augmill.pipeline import peers as module
 from augmill.pipeline.peers import BlockPeers
-from augmill.transforms.base import Sample
+from augmill.transforms.base import Sample, TransformError
 from augmill.transforms.randomness import Draws
 
 KEYS = ["c", "a", "d", "b"]
@@ -51,9 +52,15 @@ def test_an_example_that_cannot_be_read_is_passed_over(equally_likely: Callable[
     assert Counter(partners.draw(draws(i), "d")[0] for i in range(50)) == {"b": 50}
 
 
-def test_where_there_is_no_other_the_example_is_its_own_partner() -> None:
-    assert BlockPeers(["a"], opener()[0]).draw(draws(0), "a")[0] == "a"
-    assert BlockPeers(["a", "b"], opener(bad="b")[0]).draw(draws(0), "a")[0] == "a"
+def test_where_there_is_no_other_to_mix_with_it_is_told() -> None:
+    for keys, bad in ((["a"], ""), (["a", "b"], "b")):
+        with pytest.raises(TransformError, match=r"there is no other to mix it with; raise block_examples$"):
+            BlockPeers(keys, opener(bad)[0]).draw(draws(0), "a")
+
+
+def test_those_tried_are_not_drawn_again() -> None:
+    partners = BlockPeers(KEYS, opener()[0])
+    assert {partners.draw(draws(i), "b", {"a", "c"})[0] for i in range(20)} == {"d"}
 
 
 def test_what_is_open_stays_open_while_there_is_room(monkeypatch: Any) -> None:

@@ -13,10 +13,10 @@ import pytest
 from scipy import stats
 
 from augmill.transforms.base import PixelTransform, Sample, Transform, TransformError
-from augmill.transforms.catalog import parse_policy
 from augmill.transforms.color import RandomBrightness, RandomContrast, RandomHue
 from augmill.transforms.composition import OneOf, SomeOf, Sometimes
 from augmill.transforms.geometry import RandomCrop, RandomFlipLeftRight, RandomFlipUpDown
+from augmill.transforms.grammar import parse_policy
 from augmill.transforms.keras_affine import RandomZoom
 from augmill.transforms.keras_color import RandomBrightness as KerasBrightness
 from augmill.transforms.keras_color import RandomContrast as KerasContrast
@@ -209,7 +209,7 @@ class Gallery:
     def __init__(self, samples: list[Sample]) -> None:
         self.samples = samples
 
-    def draw(self, draws: Draws, key: str) -> tuple[str, Sample]:
+    def draw(self, draws: Draws, key: str, tried: Any = ()) -> tuple[str, Sample]:
         number = (int(key) + 1) % len(self.samples)
         return str(number), self.samples[number]
 
@@ -231,6 +231,44 @@ def test_a_partner_is_the_rendition_that_it_would_be_itself(gallery: Gallery) ->
         mixing = steps[2].params
         assert mixing["partner"] == "1"
         assert mixing["steps"] == [list(step) for step in own[:2]]
+
+
+CROP = RandomCrop((30, 30, 3))
+EITHER = OneOf((RandomFlipUpDown(), RandomBrightness(0.2)))
+
+
+@pytest.mark.parametrize(
+    ("policy", "through"),
+    [
+        (Policy((Sometimes(1.0, (CROP, CutMix())),)), ["0.0"]),
+        (Policy((Sometimes(1.0, (Sometimes(1.0, (MixUp(),)), CROP)), CutMix())), ["0.1"]),
+        (
+            Policy(
+                (OneOf((RandomFlipUpDown(), RandomBrightness(0.2))), Sometimes(1.0, (CROP, RandomHue(0.1), MixUp())))
+            ),
+            None,
+        ),
+    ],
+)
+def test_a_partner_goes_through_what_stands_before_the_mix_wherever_that_is(
+    gallery: Gallery, policy: Policy, through: list[str] | None
+) -> None:
+    for copy in range(1, 6):
+        rendition, steps = policy.run(gallery.open("0"), seed=2, key="0", copy=copy, peers=gallery)
+        assert rendition.image.shape == (30, 30, 3)
+        taken = [step[0] for step in steps[-1].params["steps"]]
+        assert taken == through or (through is None and taken[1:] == ["1.0", "1.1"] and taken[0] in ("0.0", "0.1"))
+        assert policy.replay(gallery.open("0"), steps, gallery).equals(rendition)
+
+
+def test_a_partner_that_an_op_cannot_do_is_passed_over(gallery: Gallery) -> None:
+    class Picky(Gallery):
+        def draw(self, draws: Draws, key: str, tried: Any = ()) -> tuple[str, Sample]:
+            return ("2", self.samples[2]) if "1" in tried else ("1", Sample(self.samples[1].image[:20], 1))
+
+    policy = Policy((CROP, CutMix()))
+    _, steps = policy.run(gallery.open("0"), seed=2, key="0", copy=1, peers=Picky(gallery.samples))
+    assert steps[1].params["partner"] == "2"
 
 
 def test_a_mixed_rendition_is_replayed_from_its_record(gallery: Gallery) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from augmill.pipeline.annotation_info import AnnotationInfo
 from augmill.pipeline.example import COPY, LABEL, SOFT_LABEL, decode_example
 from augmill.pipeline.renderer import Renderer
 from augmill.pipeline.shard import scan_records
-from augmill.transforms.base import Sample
+from augmill.transforms.base import Sample, TransformError
 from augmill.transforms.objects import Objects
 
 BOXES = AnnotationInfo(kinds=("boxes",), classes=("face", "ear"))
@@ -68,6 +69,35 @@ def test_a_rendition_given_up_is_the_image_as_it_is(render: Callable[..., Any], 
         assert len(sample.objects) == 1 and sample.objects.visible[0] == 1.0
     renderer.count(written=True)
     assert (renderer.objects["given_up"], renderer.objects["redrawn"]) == (5, 0)
+
+
+def test_a_rendition_given_up_keeps_to_the_limits_where_they_leave_an_object(render: Callable[..., Any]) -> None:
+    """Of a large box and a tiny one, which no rendition keeps, the record is the same again from its steps."""
+    boxes = np.array([[2, 2, 42, 42], [100, 100, 104, 104]])
+    made, renderer = render(range(1, 9), boxes=boxes, side=20, reject_empty=True, min_area=50, min_visibility=0.99)
+    opened = Sample(made[0][0].image, objects=Objects.from_boxes(boxes, np.arange(2)))
+    for copy, (sample, steps) in enumerate(made, start=1):
+        if not steps:
+            again = renderer.replay(replace(opened, image=np.zeros((224, 224, 3), np.uint8)), copy, steps)
+            assert again.objects is not None and again.objects.equals(sample.objects)
+
+
+def test_a_label_or_an_id_that_stands_for_nothing_is_refused(photo: np.ndarray, make_spec: Callable[..., Any]) -> None:
+    known = AnnotationInfo(kinds=("boxes", "masks"), classes=("face",), mask_classes=("skin", "fur"))
+    renderer = Renderer(make_spec(), ["cat", "coffee"], annotations=known)
+    boxes = Objects.from_boxes(CORNER, np.array([0]))
+    mask = np.zeros(photo.shape[:2], np.uint8)
+    mask[0] = 255  # none
+    good = Sample(photo, 1, mixture=((0, 0.2), (1, 0.8)), objects=boxes, mask=mask)
+    renderer.replay(good, 1, [])
+    for wrong, what in (
+        ({"label": 2}, "label 2"),
+        ({"mixture": ((1, 0.9), (99, 0.1))}, "label 99"),
+        ({"objects": Objects.from_boxes(CORNER, np.array([1]))}, "box label 1"),
+        ({"mask": np.full_like(mask, 7)}, "mask id 7"),
+    ):
+        with pytest.raises(TransformError, match=rf"^an op returned the {what}, which is none of the \d classes$"):
+            renderer.replay(replace(good, **wrong), 1, [])
 
 
 def test_an_image_without_objects_has_none_to_lose(render: Callable[..., Any]) -> None:

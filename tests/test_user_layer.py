@@ -18,14 +18,15 @@ from augmill.pipeline.check import run_check
 from augmill.pipeline.lineage import user_code
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.plan import make_plan
-from augmill.transforms.audit import repeats_itself
+from augmill.transforms.audit import numbers
 from augmill.transforms.backend import in_graph
 from augmill.transforms.base import KEPT, KINDS, REFUSED, Sample, TransformError
-from augmill.transforms.catalog import parse_policy
 from augmill.transforms.function import UserFunction
+from augmill.transforms.grammar import parse_policy
 from augmill.transforms.objects import Objects
 from augmill.transforms.policy import Policy, draw_and_apply, finished
 from augmill.transforms.randomness import Draws
+from augmill.transforms.repeatable import repeats_itself
 from augmill.transforms.user_layer import UserLayer
 
 _NUMBERS = itertools.count()  # a module is imported once by its name: each gets another
@@ -254,3 +255,13 @@ def test_a_spec_names_layers_and_functions_alike(module: str) -> None:
 
 def test_grey_images_stay_grey(module: str, face: np.ndarray) -> None:
     assert UserLayer(f"{module}:Shift").apply(face[..., :1], {"seed": [1, 2]}).shape == (64, 80, 1)
+
+
+def test_what_a_layer_draws_beside_numbers_is_left_out() -> None:
+    import tensorflow as tf
+
+    from augmill.transforms.user_layer import _small_numbers
+
+    drawn = {"mode": tf.constant("flip"), "far": tf.constant(float("inf")), "ops": tf.constant(2.0), "size": 3}
+    assert dict(_small_numbers(drawn)) == {"ops": 2.0}
+    assert list(numbers({"ops": 2.0})) == [("ops", 2.0)]

@@ -1,7 +1,7 @@
 """augmill's transforms: randomised image operations that draw first and apply second."""
 
 from augmill.transforms.base import Sample, Transform, TransformError
-from augmill.transforms.catalog import parse_policy
+from augmill.transforms.grammar import parse_policy
 from augmill.transforms.policy import Policy, Step
 from augmill.transforms.randomness import Draws
 

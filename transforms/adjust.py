@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar
 
-from augmill.transforms.arguments import Pair, check_pair
+from augmill.transforms.arguments import Pair, check_colour, check_pair
 from augmill.transforms.backend import TensorKernel, tensorflow
 from augmill.transforms.base import Params, PixelTransform, Shape, Transform, TransformError
 from augmill.transforms.randomness import Draws
@@ -19,7 +19,7 @@ _MOST = 255.0  # a factor that takes a difference of one level over the whole ra
 
 
 @dataclass(frozen=True, repr=False)
-class _Adjustment(TensorKernel, PixelTransform):
+class _RangedAdjustment(TensorKernel, PixelTransform):
     """A transform that hands its arguments, numbers or ranges to draw from, to the function of tf.image of its name.
 
     Attributes:
@@ -45,10 +45,8 @@ class _Adjustment(TensorKernel, PixelTransform):
                 raise TransformError(f"{still} changes nothing; give another value or [lowest, highest]")
 
     def draw(self, draws: Draws, shape: Shape) -> Params:
-        if self.in_colour and shape[2] != 3:
-            raise TransformError(
-                f"{self.name} needs 3 channels, the image has {shape[2]}: grey has no colour to change"
-            )
+        if self.in_colour:
+            check_colour(self.name, shape)
         given = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: draws.uniform(*value) if isinstance(value, tuple) else value for name, value in given.items()}
 
@@ -57,7 +55,7 @@ class _Adjustment(TensorKernel, PixelTransform):
 
 
 @dataclass(frozen=True, repr=False)
-class AdjustBrightness(_Adjustment):
+class AdjustBrightness(_RangedAdjustment):
     """Add one value to all pixels.
 
     Equivalent: `tf.image.adjust_brightness`. Parameters: `delta`.
@@ -75,7 +73,7 @@ class AdjustBrightness(_Adjustment):
 
 
 @dataclass(frozen=True, repr=False)
-class AdjustContrast(_Adjustment):
+class AdjustContrast(_RangedAdjustment):
     """Scale each channel's distance from its mean.
 
     Equivalent: `tf.image.adjust_contrast`. Parameters: `contrast_factor`.
@@ -94,7 +92,7 @@ class AdjustContrast(_Adjustment):
 
 
 @dataclass(frozen=True, repr=False)
-class AdjustSaturation(_Adjustment):
+class AdjustSaturation(_RangedAdjustment):
     """Scale the saturation (of HSV).
 
     Equivalent: `tf.image.adjust_saturation`. Parameters: `saturation_factor`.
@@ -114,7 +112,7 @@ class AdjustSaturation(_Adjustment):
 
 
 @dataclass(frozen=True, repr=False)
-class AdjustHue(_Adjustment):
+class AdjustHue(_RangedAdjustment):
     """Turn the hue (of HSV).
 
     Equivalent: `tf.image.adjust_hue`. Parameters: `delta`.
@@ -131,7 +129,7 @@ class AdjustHue(_Adjustment):
 
 
 @dataclass(frozen=True, repr=False)
-class AdjustGamma(_Adjustment):
+class AdjustGamma(_RangedAdjustment):
     """Take each pixel to `gain * pixel ** gamma`, pixels being in [0, 1].
 
     A gamma above 1 darkens and one below 1 brightens. Equivalent: `tf.image.adjust_gamma`. Parameters: `gamma`, `gain`.

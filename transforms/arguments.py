@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from augmill.transforms.base import TransformError, check_number
+from augmill.transforms.base import Shape, TransformError, check_number
+from augmill.transforms.randomness import Draws
 
 Pair = tuple[float, float]  # lowest and highest value drawn
 
@@ -47,6 +48,22 @@ def check_probability(name: str, value: Any) -> Pair:
     return pair
 
 
+def happens(draws: Draws, factor: float | Pair) -> bool:
+    """Draw whether an op does anything, with the probability `factor`, itself drawn where it is a pair."""
+    return draws.chance(draws.uniform(*check_probability("factor", factor)))
+
+
+def mean_chance(factor: float | Pair) -> float:
+    """How likely it is that an op with the probability `factor` does anything."""
+    return sum(check_probability("factor", factor)) / 2
+
+
+def check_colour(name: str, shape: Shape) -> None:
+    """Raise TransformError unless an image of `shape` has colours for the op `name` to change."""
+    if shape[2] != 3:
+        raise TransformError(f"{name} needs 3 channels, the image has {shape[2]}: grey has no colour to change")
+
+
 def check_choice(name: str, value: Any, choices: Sequence[Any]) -> None:
     """Raise TransformError unless `value` is one of `choices`."""
     if value not in choices or isinstance(value, bool) is not isinstance(choices[0], bool):
@@ -80,6 +97,11 @@ def check_value_range(value: Any) -> tuple[int, int]:
     return VALUE_RANGE
 
 
-def in_floats(value: float | Pair) -> float | Pair:
-    """A number or a pair in floats, so that arguments that mean the same are the same."""
-    return (float(value[0]), float(value[1])) if isinstance(value, (list, tuple)) else float(value)
+def as_floats(value: Any) -> Any:
+    """A number, or a list of any length as a tuple, in floats, so that arguments that mean the same are the same.
+
+    None stays None.
+    """
+    if isinstance(value, (list, tuple)):
+        return tuple(map(float, value))
+    return value if value is None else float(value)

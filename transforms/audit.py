@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -10,33 +9,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from augmill.transforms.backend import tensorflow, to_uint8
+from augmill.transforms.backend import to_uint8
 from augmill.transforms.base import Params, Sample, Transform
-from augmill.transforms.function import UserFunction
-
-# TensorFlow's stateful random kernels, with the name of the function that a reader knows them by.
-STATEFUL_OPS = {
-    "RandomUniform": "tf.random.uniform",
-    "RandomUniformInt": "tf.random.uniform",
-    "RandomStandardNormal": "tf.random.normal",
-    "TruncatedNormal": "tf.random.truncated_normal",
-    "ParameterizedTruncatedNormal": "tf.random.truncated_normal",
-    "RandomShuffle": "tf.random.shuffle",
-    "RandomGamma": "tf.random.gamma",
-    "RandomPoisson": "tf.random.poisson",
-    "RandomPoissonV2": "tf.random.poisson",
-    "Multinomial": "tf.random.categorical",
-    "SampleDistortedBoundingBox": "tf.image.sample_distorted_bounding_box",
-    "SampleDistortedBoundingBoxV2": "tf.image.sample_distorted_bounding_box",
-    "RandomCrop": "tf.image.random_crop",
-    "StatefulUniform": "tf.random.Generator",
-    "StatefulUniformInt": "tf.random.Generator",
-    "StatefulUniformFullInt": "tf.random.Generator",
-    "StatefulStandardNormalV2": "tf.random.Generator",
-    "StatefulTruncatedNormal": "tf.random.Generator",
-    "StatefulRandomBinomial": "tf.random.Generator",
-    "RngReadAndSkip": "tf.random.Generator or a stateful Keras layer",
-}
 
 
 @dataclass
@@ -142,8 +116,8 @@ def numbers(params: Params) -> Iterator[tuple[str, float]]:
     for name, value in params.items():
         if name.endswith("seed"):
             continue  # a name, not a quantity
-        if name in ("ops", "chains"):
-            yield from _strengths(value)
+        if name in ("ops", "chains") and isinstance(value, list):
+            yield from _strengths(step for step in value if isinstance(step, list))
             continue
         values = value if isinstance(value, list) else [value]
         for i, number in enumerate(values):
@@ -158,44 +132,3 @@ def _strengths(steps: Any) -> Iterator[tuple[str, float]]:
             yield from _strengths(step)
         elif len(step) == 2 and isinstance(step[1], (int, float)):
             yield step[0], float(step[1])
-
-
-def stateful_draws(function: UserFunction, sample: Sample) -> list[str]:
-    """Name TensorFlow's stateful generators that a user's function draws from, found by tracing it.
-
-    A function that cannot be traced (NumPy or OpenCV code) gives an empty list; `repeats_itself` judges it by what it
-    does.
-    """
-    if function.takes_array:
-        return []
-    tf = tensorflow()
-
-    @tf.function
-    def traced(**tensors: Any) -> Any:
-        return function.function(**tensors, **function.given)
-
-    try:
-        graph = traced.get_concrete_function(**function.call_arguments(sample, {"seed": [0, 0]})).graph
-    except (
-        Exception,
-        SystemExit,
-    ):  # the user's code under a tracer it was not written for, or without the label it asks for
-        return []
-    kinds = {node.op for node in graph.as_graph_def().node}
-    kinds |= {node.op for inner in graph.as_graph_def().library.function for node in inner.node_def}
-    return sorted({STATEFUL_OPS[kind] for kind in kinds if kind in STATEFUL_OPS})
-
-
-def repeats_itself(op: Transform, sample: Sample, params: Params) -> bool:
-    """Tell whether `op` gives the same result twice in a row.
-
-    One that draws from a global generator (Python's, NumPy's or TensorFlow's) does not, save by luck: ask with several
-    samples. The generators that can be put back are left as they were.
-    """
-    python_state, numpy_state = random.getstate(), np.random.get_state()
-    try:
-        first, second = op.transform(sample, params), op.transform(sample, params)
-    finally:
-        random.setstate(python_state)
-        np.random.set_state(numpy_state)
-    return first.equals(second)

@@ -152,6 +152,13 @@ class PixelTransform(Transform):
         return KEPT
 
 
+class DrawsNothing:
+    """Mixin for a transform that leaves nothing to chance; it stands first among the bases."""
+
+    def draw(self, draws: Draws, shape: Shape) -> Params:
+        return {}
+
+
 @dataclass(frozen=True, repr=False)
 class GeometricTransform(PixelTransform):
     """A transform that moves pixels, by a motion that annotations follow."""

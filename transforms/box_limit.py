@@ -9,12 +9,11 @@ from typing import ClassVar
 import numpy as np
 
 from augmill.transforms.arguments import check_whole
-from augmill.transforms.base import KEPT, MOVED, Params, Sample, Shape, Transform, TransformError
-from augmill.transforms.randomness import Draws
+from augmill.transforms.base import KEPT, MOVED, DrawsNothing, Params, Sample, Transform, TransformError
 
 
 @dataclass(frozen=True, repr=False)
-class MaxNumBoundingBoxes(Transform):
+class MaxNumBoundingBoxes(DrawsNothing, Transform):
     """Keep the first objects of the image, up to a number, with their keypoints; pixels and mask stay.
 
     Equivalent: `keras.layers.MaxNumBoundingBoxes`, which also pads up to the number. Here an image has as many objects
@@ -38,9 +37,6 @@ class MaxNumBoundingBoxes(Transform):
                 f"fill_value must be left at -1, got {self.fill_value!r}: objects are not padded here, but where they "
                 "are read into batches"
             )
-
-    def draw(self, draws: Draws, shape: Shape) -> Params:
-        return {}
 
     def transform(self, sample: Sample, params: Params) -> Sample:
         objects = sample.objects

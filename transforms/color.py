@@ -11,17 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from augmill.transforms.arguments import Pair
+from augmill.transforms.arguments import Pair, check_colour
 from augmill.transforms.backend import TensorKernel, tensorflow
-from augmill.transforms.base import (
-    Params,
-    PixelTransform,
-    Shape,
-    Transform,
-    TransformError,
-    check_number,
-    check_range,
-)
+from augmill.transforms.base import Params, PixelTransform, Shape, Transform, check_number, check_range
 from augmill.transforms.randomness import Draws
 
 _IN_RANGE = "uniform in [lower, upper)"
@@ -29,7 +21,7 @@ _AROUND_ZERO = "uniform in [-max_delta, max_delta)"
 
 
 @dataclass(frozen=True, repr=False)
-class _Adjustment(TensorKernel, PixelTransform):
+class _RandomAdjustment(TensorKernel, PixelTransform):
     """A transform that draws one number and hands it to a function of tf.image.
 
     Attributes:
@@ -48,10 +40,8 @@ class _Adjustment(TensorKernel, PixelTransform):
         """Lowest and highest value drawn."""
 
     def draw(self, draws: Draws, shape: Shape) -> Params:
-        if self.in_colour and shape[2] != 3:
-            raise TransformError(
-                f"{self.name} needs 3 channels, the image has {shape[2]}: grey has no colour to change"
-            )
+        if self.in_colour:
+            check_colour(self.name, shape)
         return {self.parameter: draws.uniform(*self.span)}
 
     def on_tensor(self, image: Any, params: Params) -> Any:
@@ -59,7 +49,7 @@ class _Adjustment(TensorKernel, PixelTransform):
 
 
 @dataclass(frozen=True, repr=False)
-class RandomBrightness(_Adjustment):
+class RandomBrightness(_RandomAdjustment):
     """Add one value, drawn from [-max_delta, max_delta), to all pixels.
 
     `max_delta` is a fraction of the full range, in (0, 1]: 0.2 is 51 levels of 255. Equivalent:
@@ -86,7 +76,7 @@ class RandomBrightness(_Adjustment):
 
 
 @dataclass(frozen=True, repr=False)
-class RandomHue(_Adjustment):
+class RandomHue(_RandomAdjustment):
     """Turn the hue (of HSV) by an amount drawn from [-max_delta, max_delta).
 
     `max_delta` is in turns, in (0, 0.5]: 0.5 reaches every hue. Equivalent: `tf.image.random_hue`. Parameters: `delta`.
@@ -110,7 +100,7 @@ class RandomHue(_Adjustment):
 
 
 @dataclass(frozen=True, repr=False)
-class _RandomFactor(_Adjustment):
+class _RandomFactor(_RandomAdjustment):
     """A transform that draws a factor from [lower, upper)."""
 
     lower: float

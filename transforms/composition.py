@@ -84,6 +84,7 @@ class Sometimes:
 
     def __post_init__(self) -> None:
         check_number("sometimes: p", self.p, low=0, high=1, open_low=True)
+        object.__setattr__(self, "p", float(self.p))  # 1 and 1.0 are one argument, and have one spec
         if not self.ops:
             raise TransformError("sometimes needs at least one op under `do`, got none")
 

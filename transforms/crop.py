@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from augmill.transforms.arguments import Pair, check_pair, check_whole
-from augmill.transforms.base import Params, Shape, Transform, TransformError, check_number
+from augmill.transforms.base import DrawsNothing, Params, Shape, Transform, TransformError, check_number
 from augmill.transforms.randomness import Draws
 from augmill.transforms.window import Frame, WindowTransform, check_within
 
@@ -112,7 +112,7 @@ class PadToBoundingBox(_SetWindow):
 
 
 @dataclass(frozen=True, repr=False)
-class ResizeWithCropOrPad(WindowTransform):
+class ResizeWithCropOrPad(DrawsNothing, WindowTransform):
     """Bring the image to a size without scaling it: cut off evenly at both sides, or add black there.
 
     Equivalent: `tf.image.resize_with_crop_or_pad`. No parameters.
@@ -130,9 +130,6 @@ class ResizeWithCropOrPad(WindowTransform):
     def __post_init__(self) -> None:
         check_whole("target_height", self.target_height, low=1)
         check_whole("target_width", self.target_width, low=1)
-
-    def draw(self, draws: Draws, shape: Shape) -> Params:
-        return {}
 
     def frame(self, params: Params, shape: Shape) -> Frame:
         # The odd pixel is cut off or added at the bottom and on the right.

@@ -8,7 +8,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from augmill.transforms.arguments import VALUE_RANGE_IS, Pair, check_pair, check_probability, check_value_range
+from augmill.transforms.arguments import (
+    VALUE_RANGE_IS,
+    Pair,
+    as_floats,
+    check_pair,
+    check_probability,
+    check_value_range,
+    happens,
+    mean_chance,
+)
 from augmill.transforms.base import Params, PixelTransform, Shape, Transform, TransformError, check_number
 from augmill.transforms.randomness import Draws, normal_noise
 
@@ -61,14 +70,10 @@ class RandomErasing(PixelTransform):
             check_number("fill_value", level, low=0, high=255)
         object.__setattr__(self, "value_range", check_value_range(self.value_range))
         for name in ("factor", "scale", "fill_value"):
-            object.__setattr__(self, name, _in_floats(getattr(self, name)))
+            object.__setattr__(self, name, as_floats(getattr(self, name)))
 
     def chances(self) -> dict[str, float]:
-        return {"erase": sum(self._probabilities) / 2}
-
-    @property
-    def _probabilities(self) -> Pair:
-        return check_probability("factor", self.factor)
+        return {"erase": mean_chance(self.factor)}
 
     @property
     def _scales(self) -> Pair:
@@ -79,7 +84,7 @@ class RandomErasing(PixelTransform):
             raise TransformError(
                 f"{self.name}: a fill_value of 3 levels needs images of 3 channels, got {shape[2]}; give one level"
             )
-        erase = draws.chance(draws.uniform(*self._probabilities))
+        erase = happens(draws, self.factor)
         height, width = (max(1, round(draws.uniform(*self._scales) ** 0.5 * side)) for side in shape[:2])
         top, left = draws.integer(0, shape[0] - height + 1), draws.integer(0, shape[1] - width + 1)
         params = {"erase": erase, "top": top, "left": left, "height": height, "width": width}
@@ -108,13 +113,6 @@ def _levels(fill_value: Any) -> list[Any]:
     if len(fill_value) != 3:
         raise TransformError(f"fill_value must be a level, [red, green, blue] or none, got {fill_value!r}")
     return list(fill_value)
-
-
-def _in_floats(value: Any) -> Any:
-    """Numbers as floats and lists as tuples, so that arguments that mean the same are the same."""
-    if isinstance(value, (list, tuple)):
-        return tuple(map(float, value))
-    return value if value is None else float(value)
 
 
 OPS: tuple[type[Transform], ...] = (RandomErasing,)

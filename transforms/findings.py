@@ -83,8 +83,11 @@ class Findings:
             if name in chances:
                 found[name] = {"yes": int(sum(values)), "no": int(len(values) - sum(values)), "meant": chances[name]}
                 continue
-            counts, _ = np.histogram(values, bins=BINS)
-            found[name] = {"low": min(values), "high": max(values), "counts": counts.tolist()}
+            low, high = min(values), max(values)
+            # By hand: NumPy refuses a range too narrow for its bins.
+            places = [int(BINS * (value - low) / (high - low)) if high > low else 0 for value in values]
+            counts = np.bincount(np.minimum(places, BINS - 1), minlength=BINS)
+            found[name] = {"low": low, "high": high, "counts": counts.tolist()}
         return found
 
 

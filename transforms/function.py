@@ -93,10 +93,6 @@ class UserFunction(UserCode):
             ) from error
 
     @property
-    def takes_label(self) -> bool:
-        return "label" in self._signature.parameters
-
-    @property
     def takes_seed(self) -> bool:
         return "seed" in self._signature.parameters
 

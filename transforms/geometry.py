@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from augmill.transforms.base import GeometricTransform, Params, Shape, Transform, TransformError
+from augmill.transforms.base import DrawsNothing, GeometricTransform, Params, Shape, Transform, TransformError
 from augmill.transforms.motion import Motion, scaling, still, translation
 from augmill.transforms.randomness import Draws
 from augmill.transforms.window import Frame, WindowTransform
@@ -17,7 +17,7 @@ _QUARTER_TURNS = "0 leaves the image, 1 is 90 degrees counter-clockwise, 2 is 18
 
 
 @dataclass(frozen=True, repr=False)
-class _Mirror(GeometricTransform):
+class _Mirror(DrawsNothing, GeometricTransform):
     """A transform that mirrors the image, unless a drawn `flip` says no.
 
     Attributes:
@@ -25,9 +25,6 @@ class _Mirror(GeometricTransform):
     """
 
     axis: ClassVar[int]
-
-    def draw(self, draws: Draws, shape: Shape) -> Params:
-        return {}
 
     def apply(self, image: np.ndarray, params: Params) -> np.ndarray:
         return np.ascontiguousarray(np.flip(image, self.axis)) if params.get("flip", True) else image
@@ -154,16 +151,13 @@ class Rot90(GeometricTransform):
 
 
 @dataclass(frozen=True, repr=False)
-class Transpose(GeometricTransform):
+class Transpose(DrawsNothing, GeometricTransform):
     """Exchange rows and columns: mirror the image at the diagonal from its top left corner.
 
     Equivalent: `tf.image.transpose`. No parameters: put it under `sometimes` to leave it to chance.
     """
 
     name: ClassVar[str] = "tf.image.transpose"
-
-    def draw(self, draws: Draws, shape: Shape) -> Params:
-        return {}
 
     def apply(self, image: np.ndarray, params: Params) -> np.ndarray:
         return np.ascontiguousarray(image.transpose(1, 0, 2))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
-from augmill.transforms.arguments import Pair, check_pair, check_value_range, in_floats, with_value_range
+from augmill.transforms.arguments import Pair, as_floats, check_colour, check_pair, check_value_range, with_value_range
 from augmill.transforms.backend import TensorKernel, tensorflow
 from augmill.transforms.base import Params, PixelTransform, Shape, Transform, TransformError, check_number
 from augmill.transforms.keras_layer import KerasTransform
@@ -30,7 +30,7 @@ class _OneFactor(KerasTransform):
 
     def __post_init__(self) -> None:
         self.factors("factor", self.factor)
-        object.__setattr__(self, "factor", in_floats(self.factor))
+        object.__setattr__(self, "factor", as_floats(self.factor))
         object.__setattr__(self, "value_range", check_value_range(self.value_range))
 
     @classmethod
@@ -48,7 +48,7 @@ class _OneFactor(KerasTransform):
 
     def draw(self, draws: Draws, shape: Shape) -> Params:
         if self.in_colour:
-            _check_colour(self.name, shape)
+            check_colour(self.name, shape)
         return {"factor": draws.uniform(*self.factors("factor", self.factor))}
 
     def settings(self) -> dict[str, Any]:
@@ -198,7 +198,7 @@ class RandomColorJitter(TensorKernel, PixelTransform):
             factor = getattr(self, f"{part}_factor")
             if factor is not None:
                 op.factors(f"{part}_factor", factor)
-                object.__setattr__(self, f"{part}_factor", in_floats(factor))
+                object.__setattr__(self, f"{part}_factor", as_floats(factor))
         if not self._parts:
             names = ", ".join(f"{part}_factor" for part in _JITTER)
             raise TransformError(f"{self.name} needs at least one of {names}, got none")
@@ -210,7 +210,7 @@ class RandomColorJitter(TensorKernel, PixelTransform):
 
     def draw(self, draws: Draws, shape: Shape) -> Params:
         if self.saturation_factor is not None or self.hue_factor is not None:
-            _check_colour(self.name, shape)
+            check_colour(self.name, shape)
         return {part: op.draw(draws, shape)["factor"] for part, op in self._parts.items()}
 
     def on_tensor(self, image: Any, params: Params) -> Any:
@@ -256,7 +256,7 @@ class RandomGrayscale(KerasTransform):
         check_number("factor", self.factor, low=0, high=1, open_low=True, hint="it is a probability")
 
     def draw(self, draws: Draws, shape: Shape) -> Params:
-        _check_colour(self.name, shape)
+        check_colour(self.name, shape)
         return {"grey": draws.chance(self.factor)}
 
     def settings(self) -> dict[str, Any]:
@@ -267,11 +267,6 @@ class RandomGrayscale(KerasTransform):
 
     def transformation(self, params: Params, shape: Shape) -> Any:
         return _for_image(params["grey"])
-
-
-def _check_colour(name: str, shape: Shape) -> None:
-    if shape[2] != 3:
-        raise TransformError(f"{name} needs images of 3 channels, red, green and blue, got {shape[2]}")
 
 
 def _for_image(value: Any) -> Any:

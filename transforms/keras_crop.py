@@ -9,7 +9,15 @@ from typing import Any, ClassVar
 
 from augmill.transforms.arguments import check_choice, check_whole
 from augmill.transforms.backend import TensorKernel, tensorflow
-from augmill.transforms.base import GeometricTransform, Params, Shape, Transform, TransformError, check_number
+from augmill.transforms.base import (
+    DrawsNothing,
+    GeometricTransform,
+    Params,
+    Shape,
+    Transform,
+    TransformError,
+    check_number,
+)
 from augmill.transforms.keras_layer import KerasTransform
 from augmill.transforms.motion import Motion, scaling, translation
 from augmill.transforms.randomness import Draws
@@ -89,7 +97,7 @@ class RandomCrop(_Crop):
 
 
 @dataclass(frozen=True, repr=False)
-class CenterCrop(_Crop):
+class CenterCrop(DrawsNothing, _Crop):
     """Cut out the middle of the image.
 
     Where the surplus is odd, one pixel more is cut off at the bottom and on the right. An image that is smaller than
@@ -99,15 +107,12 @@ class CenterCrop(_Crop):
 
     name: ClassVar[str] = "keras.layers.CenterCrop"
 
-    def draw(self, draws: Draws, shape: Shape) -> Params:
-        return {}
-
     def place(self, params: Params, shape: Shape) -> tuple[int, int]:
         return (shape[0] - self.height) // 2, (shape[1] - self.width) // 2
 
 
 @dataclass(frozen=True, repr=False)
-class Resizing(KerasTransform, GeometricTransform):
+class Resizing(DrawsNothing, KerasTransform, GeometricTransform):
     """Resize the image: stretched, cropped to the result's proportions, or padded to them.
 
     Equivalent: `keras.layers.Resizing`. It draws nothing.
@@ -144,9 +149,6 @@ class Resizing(KerasTransform, GeometricTransform):
             raise TransformError("crop_to_aspect_ratio and pad_to_aspect_ratio can't both be true; choose one")
         check_choice("fill_mode", self.fill_mode, ("constant",))
         check_number("fill_value", self.fill_value, low=0, high=255)
-
-    def draw(self, draws: Draws, shape: Shape) -> Params:
-        return {}
 
     def settings(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}

@@ -11,7 +11,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from augmill.transforms.arguments import Pair, check_pair, check_probability, check_whole, in_floats, with_value_range
+from augmill.transforms.arguments import (
+    Pair,
+    as_floats,
+    check_pair,
+    check_probability,
+    check_whole,
+    happens,
+    mean_chance,
+    with_value_range,
+)
 from augmill.transforms.backend import TensorKernel, tensorflow
 from augmill.transforms.base import Params, Shape, Transform, TransformError, check_number
 from augmill.transforms.keras_layer import KerasTransform, OnLevels
@@ -41,7 +50,7 @@ class RandomSharpness(OnLevels, KerasTransform):
         if self._factors == (0.5, 0.5):
             rule = "factor must allow a factor other than 0.5, which changes nothing"
             raise TransformError(f"{rule}, got {self.factor!r}")
-        object.__setattr__(self, "factor", in_floats(self.factor))
+        object.__setattr__(self, "factor", as_floats(self.factor))
 
     @property
     def _factors(self) -> Pair:
@@ -93,13 +102,9 @@ class RandomGaussianBlur(TensorKernel, OnLevels):
             raise TransformError(f"kernel_size must be an odd whole number or [height, width], both odd, got {given!r}")
         if max(sides) == 1:
             raise TransformError(f"kernel_size must be above 1, which changes nothing, got {self.kernel_size!r}")
-        object.__setattr__(self, "factor", in_floats(self.factor))
-        object.__setattr__(self, "sigma", in_floats(self.sigma))
+        object.__setattr__(self, "factor", as_floats(self.factor))
+        object.__setattr__(self, "sigma", as_floats(self.sigma))
         object.__setattr__(self, "kernel_size", tuple(given) if sides is given else given)
-
-    @property
-    def _probabilities(self) -> Pair:
-        return check_probability("factor", self.factor)
 
     @property
     def _sigmas(self) -> Pair:
@@ -110,10 +115,10 @@ class RandomGaussianBlur(TensorKernel, OnLevels):
         return self.kernel_size if isinstance(self.kernel_size, tuple) else (self.kernel_size, self.kernel_size)
 
     def draw(self, draws: Draws, shape: Shape) -> Params:
-        return {"blur": draws.chance(draws.uniform(*self._probabilities)), "sigma": draws.uniform(*self._sigmas)}
+        return {"blur": happens(draws, self.factor), "sigma": draws.uniform(*self._sigmas)}
 
     def chances(self) -> dict[str, float]:
-        return {"blur": sum(self._probabilities) / 2}
+        return {"blur": mean_chance(self.factor)}
 
     def on_tensor(self, image: Any, params: Params) -> Any:
         if not params["blur"]:
@@ -158,9 +163,6 @@ class ContrastLimitedAdaptiveHistogramEqualization(OnLevels):
         for count in grid:
             check_whole("tile_grid_size", count, low=1)
         object.__setattr__(self, "tile_grid_size", tuple(grid))
-
-    def draw(self, draws: Draws, shape: Shape) -> Params:
-        return {}
 
     def apply(self, image: np.ndarray, params: Params) -> np.ndarray:
         return np.stack([self._equalized(image[..., channel]) for channel in range(image.shape[2])], axis=-1)

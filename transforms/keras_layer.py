@@ -17,8 +17,7 @@ from typing import Any, ClassVar
 
 from augmill.transforms.arguments import VALUE_RANGE, check_value_range
 from augmill.transforms.backend import TensorKernel, tensorflow
-from augmill.transforms.base import Params, PixelTransform, Shape, TransformError
-from augmill.transforms.randomness import Draws
+from augmill.transforms.base import DrawsNothing, Params, PixelTransform, Shape, TransformError
 
 PREFIX = "keras.layers."
 
@@ -56,7 +55,7 @@ class KerasTransform(TensorKernel, PixelTransform):
 
 
 @dataclass(frozen=True, repr=False)
-class OnLevels(PixelTransform):
+class OnLevels(DrawsNothing, PixelTransform):
     """What Keras layers share that have a `value_range`, and that draw nothing unless they say so."""
 
     value_range: tuple[int, int] = field(default=VALUE_RANGE, kw_only=True)
@@ -65,9 +64,6 @@ class OnLevels(PixelTransform):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "value_range", check_value_range(self.value_range))
-
-    def draw(self, draws: Draws, shape: Shape) -> Params:
-        return {}
 
 
 def make_layer(layer: str, settings: dict[str, Any]) -> Any:

@@ -11,7 +11,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from augmill.transforms.arguments import Pair, check_pair, check_probability, check_whole, in_floats, with_value_range
+from augmill.transforms.arguments import (
+    Pair,
+    as_floats,
+    check_pair,
+    check_probability,
+    check_whole,
+    happens,
+    mean_chance,
+    with_value_range,
+)
 from augmill.transforms.backend import tensorflow
 from augmill.transforms.base import Params, Shape, Transform, TransformError
 from augmill.transforms.keras_layer import KerasTransform, OnLevels
@@ -48,17 +57,13 @@ class RandomInvert(_ToneLayer):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_probability("factor", self.factor)
-        object.__setattr__(self, "factor", in_floats(self.factor))
-
-    @property
-    def _probabilities(self) -> Pair:
-        return check_probability("factor", self.factor)
+        object.__setattr__(self, "factor", as_floats(self.factor))
 
     def draw(self, draws: Draws, shape: Shape) -> Params:
-        return {"invert": draws.chance(draws.uniform(*self._probabilities))}
+        return {"invert": happens(draws, self.factor)}
 
     def chances(self) -> dict[str, float]:
-        return {"invert": sum(self._probabilities) / 2}
+        return {"invert": mean_chance(self.factor)}
 
     def transformation(self, params: Params, shape: Shape) -> Any:
         return {"apply_inversion": tensorflow().constant([params["invert"]])}
@@ -137,7 +142,7 @@ class Solarization(_ToneLayer):
         super().__post_init__()
         for part in ("addition_factor", "threshold_factor"):
             self._range(part)
-            object.__setattr__(self, part, in_floats(getattr(self, part)))
+            object.__setattr__(self, part, as_floats(getattr(self, part)))
 
     def _range(self, part: str) -> Pair:
         return check_pair(part, getattr(self, part), low=0, high=1, scalar="from zero")

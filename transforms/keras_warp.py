@@ -10,7 +10,15 @@ from typing import Any, ClassVar
 import cv2
 import numpy as np
 
-from augmill.transforms.arguments import VALUE_RANGE_IS, Pair, check_pair, check_probability, check_value_range
+from augmill.transforms.arguments import (
+    VALUE_RANGE_IS,
+    Pair,
+    check_pair,
+    check_probability,
+    check_value_range,
+    happens,
+    mean_chance,
+)
 from augmill.transforms.backend import tensorflow
 from augmill.transforms.base import GeometricTransform, Params, Sample, Shape, Transform, TransformError, check_number
 from augmill.transforms.keras_layer import KerasTransform
@@ -63,7 +71,7 @@ class RandomPerspective(KerasTransform, GeometricTransform):
         keep_plain(self, "factor")
 
     def draw(self, draws: Draws, shape: Shape) -> Params:
-        warp = draws.chance(draws.uniform(*check_probability("factor", self.factor)))
+        warp = happens(draws, self.factor)
         half = self.scale / 2
         while True:
             shifts = {corner: [draws.uniform(-half, half), draws.uniform(-half, half)] for corner in _CORNERS}
@@ -71,7 +79,7 @@ class RandomPerspective(KerasTransform, GeometricTransform):
                 return {"warp": warp, **shifts}
 
     def chances(self) -> dict[str, float]:
-        return {"warp": sum(check_probability("factor", self.factor)) / 2}
+        return {"warp": mean_chance(self.factor)}
 
     def settings(self) -> dict[str, Any]:
         return {"interpolation": self.interpolation, "fill_value": self.fill_value}
@@ -140,11 +148,11 @@ class RandomElasticTransform(GeometricTransform):
         return check_pair("scale", self.scale, low=0, high=1, scalar="from zero")
 
     def draw(self, draws: Draws, shape: Shape) -> Params:
-        warp = draws.chance(draws.uniform(*check_probability("factor", self.factor)))
+        warp = happens(draws, self.factor)
         return {"warp": warp, "scale": draws.uniform(*self._scales), "noise_seed": draws.noise_seed()}
 
     def chances(self) -> dict[str, float]:
-        return {"warp": sum(check_probability("factor", self.factor)) / 2}
+        return {"warp": mean_chance(self.factor)}
 
     def apply(self, image: np.ndarray, params: Params) -> np.ndarray:
         return self._sampled(image, self.motion(params, image.shape)) if params["warp"] else image

@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from augmill.transforms.arguments import Pair, check_pair
+from augmill.transforms.arguments import Pair, as_floats, check_pair
 from augmill.transforms.base import (
     MIXED,
     REFUSED,
@@ -165,8 +165,7 @@ class KerasCutMix(_Pasting):
     def __post_init__(self) -> None:
         if self._alphas[1] == 0:
             raise TransformError(f"factor must reach above 0, or nothing is ever pasted, got {self.factor!r}")
-        if not isinstance(self.factor, (int, float)):
-            object.__setattr__(self, "factor", self._alphas)
+        object.__setattr__(self, "factor", as_floats(self.factor))
 
     @property
     def _alphas(self) -> Pair:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import contextlib
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol
 
@@ -33,8 +34,12 @@ class Step(NamedTuple):
 class Peers(Protocol):
     """The other examples of a block, from which an op that mixes images takes its partner."""
 
-    def draw(self, draws: Draws, key: str) -> tuple[str, Sample]:
-        """Draw another example than `key`'s, opened; where the block has no other, the example itself."""
+    def draw(self, draws: Draws, key: str, tried: Collection[str] = ()) -> tuple[str, Sample]:
+        """Draw another example than `key`'s and those `tried`, opened.
+
+        Raises:
+          TransformError: there is none.
+        """
 
     def open(self, key: str) -> Sample:
         """Open the example with this key."""
@@ -67,7 +72,7 @@ class Policy:
     ops share a draw even where they are the same op.
     """
 
-    ops: tuple[Node | None, ...] = ()  # None holds the place of an op left out
+    ops: tuple[Node, ...] = ()
 
     def run(
         self,
@@ -100,10 +105,10 @@ class Policy:
         """
 
         rendition = _Rendition(seed, key, copy, attempt, peers, observe)
-        steps = []
+        steps: list[Step] = []
         for at, op in self._selected(rendition.draws_at):
             if isinstance(op, MixTransform):
-                params, after = self._mix(op, at, sample, rendition)
+                params, after = self._mix(op, at, sample, steps, rendition)
             else:
                 params, after = draw_and_apply(op, rendition.draws_at(at), sample)
             if observe is not None:
@@ -114,29 +119,45 @@ class Policy:
 
     def _selected(self, draws_at: DrawsAt) -> Iterator[Placed]:
         for i, node in enumerate(self.ops):
-            if node is not None:
-                yield from select(node, str(i), draws_at)
+            yield from select(node, str(i), draws_at)
 
-    def _mix(self, op: MixTransform, at: str, sample: Sample, rendition: _Rendition) -> tuple[Params, Sample]:
-        """Draw a partner, bring it to where the sample stands by its own draws, and mix."""
+    def _mix(
+        self, op: MixTransform, at: str, sample: Sample, steps: list[Step], rendition: _Rendition
+    ) -> tuple[Params, Sample]:
+        """Draw a partner, bring it to where the sample stands by its own draws, and mix.
+
+        A partner that an op on its way can't do is passed over, as one is that can't be read.
+        """
         check_kinds(op, sample)
         if rendition.peers is None:
             raise TransformError(f"{op.spec_name} mixes an example with another of its block, and there are none here")
-        draws = rendition.draws_at(at)
-        partner_key, opened = rendition.peers.draw(draws, rendition.key)
-        before = self._before(int(at.partition(".")[0]))
-        partner, steps = before.run(opened, seed=rendition.seed, key=partner_key, copy=rendition.copy)
+        draws, tried = rendition.draws_at(at), set[str]()
+        while True:
+            partner_key, opened = rendition.peers.draw(draws, rendition.key, tried)
+            try:
+                partner, before = self._brought(opened, at, steps, rendition._replace(key=partner_key, attempt=0))
+                break
+            except TransformError:
+                tried.add(partner_key)
         sample = finished(sample)
-        params = {"partner": partner_key, **op.draw_for(draws, sample), "steps": [list(step) for step in steps]}
+        params = {"partner": partner_key, **op.draw_for(draws, sample), "steps": [list(step) for step in before]}
         return params, op.mix(sample, partner, params)
 
-    def _before(self, place: int) -> Policy:
-        """What a partner goes through: the ops before `place`, each where it was, less those that mix."""
+    def _brought(self, partner: Sample, at: str, steps: list[Step], its: _Rendition) -> tuple[Sample, list[Step]]:
+        """Take a partner through the ops before a mix, less those that mix.
 
-        def mixes(node: Node | None) -> bool:
-            return node is not None and any(isinstance(op, MixTransform) for _, op in leaves(node, ""))
-
-        return Policy(tuple(None if mixes(node) else node for node in self.ops[:place]))
+        Within the entry in which the mix stands it goes the way that the sample went, elsewhere its own.
+        """
+        entry_place = at.partition(".")[0]
+        own = list(Policy(self.ops[: int(entry_place)])._selected(its.draws_at))
+        ops = dict(self.leaves())
+        same = [(step.at, ops[step.at]) for step in steps if step.at.partition(".")[0] == entry_place]
+        before = []
+        for place, op in [*own, *same]:
+            if not isinstance(op, MixTransform):
+                params, partner = draw_and_apply(op, its.draws_at(place), partner)
+                before.append(Step(place, op.spec_name, params))
+        return finished(partner), before
 
     def replay(self, sample: Sample, steps: list[Step], peers: Peers | None = None) -> Sample:
         """Apply steps recorded by `run` again, drawing nothing."""
@@ -155,12 +176,11 @@ class Policy:
     def leaves(self) -> Iterator[Placed]:
         """Every transform in the policy with its position, in order."""
         for i, node in enumerate(self.ops):
-            if node is not None:
-                yield from leaves(node, str(i))
+            yield from leaves(node, str(i))
 
     def entries(self) -> list[Any]:
         """The policy as it stands in a spec, every argument written out."""
-        return [entry(op) for op in self.ops if op is not None]
+        return [entry(op) for op in self.ops]
 
 
 def draw_and_apply(op: Transform, draws: Draws, sample: Sample) -> tuple[Params, Sample]:
@@ -169,14 +189,9 @@ def draw_and_apply(op: Transform, draws: Draws, sample: Sample) -> tuple[Params,
     Raises:
       TransformError: whatever went wrong, with the op's name.
     """
-    try:
+    with _named(op):
         params = op.draw_for(draws, sample)
-        return params, carry_out(op, sample, params)
-    except TransformError:
-        raise
-    except (Exception, SystemExit) as error:  # the user's function, or an image that the op was not made for
-        reason = str(error).strip().split("\n")[0]
-        raise TransformError(f"{op.spec_name} failed with {type(error).__name__}: {reason}") from error
+    return params, carry_out(op, sample, params)
 
 
 def carry_out(op: Transform, sample: Sample, params: Params) -> Sample:
@@ -187,8 +202,21 @@ def carry_out(op: Transform, sample: Sample, params: Params) -> Sample:
     """
     check_kinds(op, sample)
     convert = to_floats if op.in_floats else to_uint8
-    after = op.transform(replace(sample, image=convert(sample.image, op.spec_name)), params)
-    return replace(after, image=to_floats(after.image, op.spec_name)) if op.in_floats else after
+    with _named(op):
+        after = op.transform(replace(sample, image=convert(sample.image, op.spec_name)), params)
+        return replace(after, image=to_floats(after.image, op.spec_name)) if op.in_floats else after
+
+
+@contextlib.contextmanager
+def _named(op: Transform) -> Iterator[None]:
+    """Tell whatever goes wrong with the op's name."""
+    try:
+        yield
+    except TransformError:
+        raise
+    except (Exception, SystemExit) as error:  # the user's function, or an image that the op was not made for
+        reason = str(error).strip().split("\n")[0]
+        raise TransformError(f"{op.spec_name} failed with {type(error).__name__}: {reason}") from error
 
 
 def finished(sample: Sample) -> Sample:

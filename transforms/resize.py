@@ -10,14 +10,13 @@ import numpy as np
 
 from augmill.transforms.arguments import check_choice, check_whole
 from augmill.transforms.backend import TensorKernel, tensorflow
-from augmill.transforms.base import GeometricTransform, Params, Shape, Transform
+from augmill.transforms.base import DrawsNothing, GeometricTransform, Params, Shape, Transform
 from augmill.transforms.motion import Motion, scaling, translation
-from augmill.transforms.randomness import Draws
 from augmill.transforms.window import ANTIALIAS, METHOD, Frame, check_resizing, check_size, resized
 
 
 @dataclass(frozen=True, repr=False)
-class Resize(TensorKernel, GeometricTransform):
+class Resize(DrawsNothing, TensorKernel, GeometricTransform):
     """Resize the image, rounding and saturating the floats that some methods give.
 
     Equivalent: `tf.image.resize`. No parameters.
@@ -41,9 +40,6 @@ class Resize(TensorKernel, GeometricTransform):
         check_resizing(self.method, self.antialias)
         check_choice("preserve_aspect_ratio", self.preserve_aspect_ratio, (True, False))
 
-    def draw(self, draws: Draws, shape: Shape) -> Params:
-        return {}
-
     def on_tensor(self, image: Any, params: Params) -> Any:
         return resized(image, self._size_for(tuple(image.shape)), self.method, antialias=self.antialias)
 
@@ -60,7 +56,7 @@ class Resize(TensorKernel, GeometricTransform):
 
 
 @dataclass(frozen=True, repr=False)
-class ResizeWithPad(TensorKernel, GeometricTransform):
+class ResizeWithPad(DrawsNothing, TensorKernel, GeometricTransform):
     """Resize the image to fit into a size with its proportions kept, in the middle of black.
 
     Equivalent: `tf.image.resize_with_pad`. No parameters. A side never becomes less than 1 pixel, where TensorFlow
@@ -84,9 +80,6 @@ class ResizeWithPad(TensorKernel, GeometricTransform):
         check_whole("target_height", self.target_height, low=1)
         check_whole("target_width", self.target_width, low=1)
         check_resizing(self.method, self.antialias)
-
-    def draw(self, draws: Draws, shape: Shape) -> Params:
-        return {}
 
     def on_tensor(self, image: Any, params: Params) -> Any:
         top, left, height, width = self._place(tuple(image.shape))

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from augmill.transforms.arguments import Pair, check_choice, check_pair
+from augmill.transforms.arguments import Pair, as_floats, check_choice, check_pair
 from augmill.transforms.backend import tensorflow
 from augmill.transforms.base import GeometricTransform, Params, Shape, Transform, TransformError, check_number
 from augmill.transforms.keras_layer import KerasTransform
@@ -50,7 +50,9 @@ class SampledTransform(KerasTransform, GeometricTransform):
 
     def ranges(self) -> dict[str, Pair]:
         """The lowest and highest value of each range that was given."""
-        given = {name: getattr(self, name) for name in self.ranged if getattr(self, name) is not None}
+        optional = {field.name for field in fields(self) if field.default is None}
+        given = {name: getattr(self, name) for name in self.ranged}
+        given = {name: value for name, value in given.items() if value is not None or name not in optional}
         return {
             name: check_pair(name, value, low=self.lowest, high=1, scalar=self.scalar) for name, value in given.items()
         }
@@ -85,6 +87,4 @@ def check_sampling(op: Any) -> None:
 def keep_plain(op: Transform, *names: str) -> None:
     """Hold checked arguments as floats and pairs of floats, so that those that mean the same are the same."""
     for name in names:
-        value = getattr(op, name)
-        plain = tuple(map(float, value)) if isinstance(value, (list, tuple)) else float(value)
-        object.__setattr__(op, name, plain)
+        object.__setattr__(op, name, as_floats(getattr(op, name)))

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar
 
+from augmill.transforms.backend import tensorflow
 from augmill.transforms.base import KEPT, MOVED, REFUSED, Transform, TransformError, plain_value
 
 
@@ -66,6 +69,7 @@ def import_object(target: str) -> Any:
     module_name, _, name = target.partition(":")
     if module_name == "__main__":
         raise TransformError(f"{target} stands in the script that runs; put it in a module that workers can import")
+    _import_tensorflow_first(module_name)
     try:
         module = importlib.import_module(module_name)
     except (Exception, SystemExit) as error:  # whatever the user's module does as it is imported
@@ -76,12 +80,29 @@ def import_object(target: str) -> Any:
         ) from error
     found = getattr(module, name, None)
     if not callable(found):
-        names = [n for n, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__]
+        names = [n for n, v in vars(module).items() if _usable(v, module.__name__) and not n.startswith("_")]
         raise TransformError(
-            f"{module_name} ({getattr(module, '__file__', 'built in')}) has no function {name!r}; "
-            f"it has {', '.join(names) or 'none'}"
+            f"{module_name} ({getattr(module, '__file__', 'built in')}) has nothing called {name!r} that can be used; "
+            f"it has {', '.join(names) or 'nothing that can'}"
         )
     return found
+
+
+def _import_tensorflow_first(module_name: str) -> None:
+    """Import TensorFlow quietly where a module is going to, which would let it write its start-up notes."""
+    try:
+        found = importlib.util.find_spec(module_name)
+        source = Path(found.origin).read_text("utf-8") if found and found.origin else ""
+    except (ImportError, ValueError, OSError):  # whatever is wrong is told as the module is imported
+        return
+    if "tensorflow" in source or "keras" in source:
+        tensorflow()
+
+
+def _usable(value: Any, module: str) -> bool:
+    """Tell whether a module's value may be meant in a spec: a function or class of its own, or a layer made already."""
+    own = (inspect.isfunction(value) or inspect.isclass(value)) and value.__module__ == module
+    return own or type(value).__module__.startswith("keras.")
 
 
 def kind_text(value: Any) -> str:

@@ -8,6 +8,7 @@ image: that makes the layer a pure function of (image, seed), as `jax.random` ha
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -166,12 +167,14 @@ def _stateless_generator_class() -> Any:
 
 
 def _small_numbers(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Name the small tensors inside a layer's transformation; its plain ints are shapes, not draws."""
+    """Name the small tensors of numbers in a layer's transformation; its plain ints are shapes, not draws."""
     if isinstance(value, dict):
         for key, item in value.items():
             yield from _small_numbers(item, f"{path}.{key}" if path else str(key))
     elif isinstance(value, (list, tuple)):
         yield from _small_numbers(dict(enumerate(value)), path)
     elif hasattr(value, "numpy") and int(np.prod(value.shape)) <= _MOST_NUMBERS:
-        numbers = np.asarray(value).reshape(-1).tolist()
+        numbers = [n for n in np.asarray(value).reshape(-1).tolist() if isinstance(n, (bool, int, float))]
+        if not numbers or not all(map(math.isfinite, numbers)):
+            return  # no number that JSON has
         yield path or "drawn", numbers[0] if len(numbers) == 1 else numbers
