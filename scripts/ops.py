@@ -135,7 +135,8 @@ def _page(ops: list[dict[str, Any]]) -> str:
         ):
             if body:
                 lines += ["", f"| {' | '.join(header)} |", f"|{'---|' * len(header)}"]
-                lines += [f"| `{first}` | {' | '.join(rest)} |" for first, *rest in body]
+                cells = ([first, *(cell.replace("|", "\\|") for cell in rest)] for first, *rest in body)
+                lines += [f"| `{first}` | {' | '.join(rest)} |" for first, *rest in cells]
     return "\n".join(lines)
 
 

@@ -103,7 +103,6 @@ class Policy:
         Raises:
           TransformError: an op failed on this image; the message names it.
         """
-
         rendition = _Rendition(seed, key, copy, attempt, peers, observe)
         steps: list[Step] = []
         for at, op in self._selected(rendition.draws_at):
@@ -140,8 +139,9 @@ class Policy:
             except TransformError:
                 tried.add(partner_key)
         sample = finished(sample)
-        params = {"partner": partner_key, **op.draw_for(draws, sample), "steps": [list(step) for step in before]}
-        return params, op.mix(sample, partner, params)
+        with _named(op):
+            params = {"partner": partner_key, **op.draw_for(draws, sample), "steps": [list(step) for step in before]}
+            return params, op.mix(sample, partner, params)
 
     def _brought(self, partner: Sample, at: str, steps: list[Step], its: _Rendition) -> tuple[Sample, list[Step]]:
         """Take a partner through the ops before a mix, less those that mix.
