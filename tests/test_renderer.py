@@ -71,15 +71,30 @@ def test_a_rendition_given_up_is_the_image_as_it_is(render: Callable[..., Any], 
     assert (renderer.objects["given_up"], renderer.objects["redrawn"]) == (5, 0)
 
 
-def test_a_rendition_given_up_keeps_to_the_limits_where_they_leave_an_object(render: Callable[..., Any]) -> None:
-    """Of a large box and a tiny one, which no rendition keeps, the record is the same again from its steps."""
-    boxes = np.array([[2, 2, 42, 42], [100, 100, 104, 104]])
-    made, renderer = render(range(1, 9), boxes=boxes, side=20, reject_empty=True, min_area=50, min_visibility=0.99)
-    opened = Sample(made[0][0].image, objects=Objects.from_boxes(boxes, np.arange(2)))
+def test_a_rendition_given_up_keeps_to_the_limits_where_they_leave_an_object(
+    render: Callable[..., Any], photo: np.ndarray
+) -> None:
+    """Of a large box and a tiny one, neither of which a window shows whole, the tiny one is left out all the same."""
+    boxes = np.array([[2, 2, 62, 62], [100, 100, 104, 104]])  # 29 and 0.1 square pixels as stored, 16 in a window
+    made, renderer = render(range(1, 9), boxes=boxes, side=20, reject_empty=True, min_area=17, min_visibility=0.99)
+    opened = Sample(photo, objects=Objects.from_boxes(boxes, np.arange(2)))
     for copy, (sample, steps) in enumerate(made, start=1):
-        if not steps:
-            again = renderer.replay(replace(opened, image=np.zeros((224, 224, 3), np.uint8)), copy, steps)
-            assert again.objects is not None and again.objects.equals(sample.objects)
+        assert steps == []
+        assert sample.objects.labels.tolist() == [0]
+        assert renderer.replay(opened, copy, steps).equals(sample)
+
+
+def test_a_rendition_in_which_nothing_was_drawn_keeps_to_the_limits_too(
+    photo: np.ndarray, make_spec: Callable[..., Any]
+) -> None:
+    rarely = {"sometimes": {"p": 0.001, "do": ["tf.image.flip_up_down"]}}
+    spec = make_spec(image={"encoding": "png"}, augment=[rarely], annotations={"min_area": 50, "reject_empty": True})
+    renderer = Renderer(spec, None, annotations=BOXES)
+    boxes = np.array([[2, 2, 42, 42], [100, 100, 104, 104]])
+    opened = Sample(photo, objects=Objects.from_boxes(boxes, np.arange(2)))
+    sample, steps = renderer.render(opened, "cat.jpg", 1)
+    assert (steps, sample.objects and sample.objects.labels.tolist()) == ([], [0])
+    assert renderer.replay(opened, 1, steps).equals(sample)
 
 
 def test_a_label_or_an_id_that_stands_for_nothing_is_refused(photo: np.ndarray, make_spec: Callable[..., Any]) -> None:

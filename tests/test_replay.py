@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -127,6 +128,23 @@ def test_a_changed_function_is_named(built: Version, monkeypatch: pytest.MonkeyP
     monkeypatch.setitem(built.manifest.libraries, "numpy", "9.9")
     key, copy = records_of(built)[0]
     assert replay(built, key, copy).changes == ["module my_replay changed", "numpy went from 9.9 to 0.1"]
+
+
+def test_a_function_that_fails_now_is_told_without_a_traceback(
+    built: Version, augmill: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(image: np.ndarray, seed: Any) -> np.ndarray:
+        raise ZeroDivisionError("no light")
+
+    shaded = (pair for pair in records_of(built) if b"my_replay:shade" in find_record(built, *pair)[1])
+    key, copy = next(shaded)
+    replay(built, key, copy)  # the module is imported
+    monkeypatch.setattr(sys.modules["my_replay"], "shade", broken)
+    done = augmill("replay", built.path, key, copy)
+    assert done.code == 1
+    assert (
+        f"{key}, copy {copy} cannot be made again: my_replay:shade failed with ZeroDivisionError: no light" in done.err
+    )
 
 
 def test_a_replay_is_told_as_json_and_drawn(built: Version, augmill: Callable[..., Any], tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from augmill.transforms.base import TransformError
 from augmill.transforms.keras_graph import calls_of, is_chain, is_graph
-from augmill.transforms.keras_layer import PREFIX, keras
+from augmill.transforms.keras_layer import PREFIX, image_layer_class, keras
 from augmill.transforms.keras_resolved import read_back
 from augmill.transforms.user_code import import_object
 
@@ -76,8 +76,7 @@ def spec_name(layer: Any) -> str:
 
 def is_image_layer(layer: Any) -> bool:
     """Tell whether a layer is one of Keras's image preprocessing layers, or derived from one."""
-    # BaseImagePreprocessingLayer, which Keras does not export.
-    return isinstance(layer, inspect.getmro(keras().layers.RandomFlip)[1])
+    return isinstance(layer, image_layer_class())
 
 
 def layers_of(augmenter: Any, who: str) -> list[Any]:

@@ -116,10 +116,7 @@ def keras_settings() -> Iterator[None]:
         config.set_dtype_policy(kept[3])
 
 
-@lru_cache(maxsize=1)
-def layer_names() -> tuple[str, ...]:
-    """The image preprocessing layers of the Keras that is installed."""
-    layers = keras().layers
-    base = inspect.getmro(layers.RandomFlip)[1]  # BaseImagePreprocessingLayer, which Keras does not export
-    names = (name for name in dir(layers) if inspect.isclass(getattr(layers, name)))
-    return tuple(sorted(name for name in names if issubclass(getattr(layers, name), base)))
+def image_layer_class() -> type:
+    """The class that all image layers of Keras derive from, which it does not export."""
+    base: type = inspect.getmro(keras().layers.RandomFlip)[1]
+    return base
