@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -116,15 +117,17 @@ class Annotations:
 
 def box_problem(box: np.ndarray, width: float = np.inf, height: float = np.inf) -> str:
     """Say what is wrong with a box (xmin, ymin, xmax, ymax) in an image of this size; nothing if it can be right."""
-    shown = f"[{', '.join(f'{side:g}' for side in box)}] (xmin, ymin, xmax, ymax)"
-    if not np.isfinite(box).all():
-        return f"is not of numbers: {shown}"
-    if box[0] >= box[2] or box[1] >= box[3]:
-        return f"is empty or inverted: {shown}"
-    inside = np.minimum(box[2:], (width, height)) - np.maximum(box[:2], 0)
-    if (inside <= 0).any() or inside.prod() < _LEAST_AREA:
-        return f"lies outside of the image, which is {height:g}x{width:g} (height x width): {shown}"
-    return ""
+    left, top, right, bottom = sides = [float(side) for side in box]
+    across, down = min(right, width) - max(left, 0.0), min(bottom, height) - max(top, 0.0)
+    if not all(map(math.isfinite, sides)):
+        problem = "is not of numbers"
+    elif left >= right or top >= bottom:
+        problem = "is empty or inverted"
+    elif across <= 0 or down <= 0 or across * down < _LEAST_AREA:
+        problem = f"lies outside of the image, which is {height:g}x{width:g} (height x width)"
+    else:
+        return ""
+    return f"{problem}: [{', '.join(f'{side:g}' for side in sides)}] (xmin, ymin, xmax, ymax)"
 
 
 def keypoint_array(values: list[float], count: int, names: tuple[str, ...]) -> np.ndarray:

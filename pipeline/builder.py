@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import platform
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,10 +21,11 @@ from augmill.pipeline.lineage import library_versions, user_code
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.plan import Plan, make_plan
 from augmill.pipeline.publish import failures_text, publish
-from augmill.pipeline.runner import check_beam_options, run_local
+from augmill.pipeline.runner import Driver, check_beam_options
 from augmill.pipeline.source import Listing
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.standing import find_standing
+from augmill.pipeline.tfds_metadata import import_tfds
 from augmill.pipeline.units import count_text
 from augmill.pipeline.version import Version
 from augmill.pipeline.workspace import Workspace
@@ -44,6 +46,7 @@ class _Build:
     say: Say
     started: datetime.datetime
     clock: float
+    driver: Driver
 
 
 def build(
@@ -76,17 +79,17 @@ def build(
         return standing
     check_writable(target)
     check_beam_options(beam_options)
-    listing, plan = _plan(spec, target, say)
-    workers = min(workers or default_workers(), plan.blocks)
-    job = _Build(spec, target, listing, plan, workers, beam_options, say, started, clock)
-
-    report = _prove(job)
-    workspace = Workspace.beside(target)
-    check_room(estimate(spec, plan, report, workers, target), workspace.bytes_done(plan.blocks))
-    with workspace.lock():
-        # Another build may have published meanwhile.
-        version = find_standing(spec, target, say) or _materialize(job, workspace)
-        workspace.remove()
+    with Driver() as driver:  # it imports Beam while the source is listed and the policy checked
+        listing, plan = _plan(spec, target, say)
+        workers = min(workers or default_workers(), plan.blocks)
+        job = _Build(spec, target, listing, plan, workers, beam_options, say, started, clock, driver)
+        report = _prove(job)
+        workspace = Workspace.beside(target)
+        check_room(estimate(spec, plan, report, workers, target), workspace.bytes_done(plan.blocks))
+        with workspace.lock():
+            # Another build may have published meanwhile.
+            version = find_standing(spec, target, say) or _materialize(job, workspace)
+            workspace.remove()
     return version
 
 
@@ -162,7 +165,8 @@ def _run(job: _Build, workspace: Workspace) -> None:
             bar.update(max(0, done - bar.n))
             bar.refresh()
 
-        run_local(workspace, workers=job.workers, beam_options=job.beam_options, progress=progress)
+        threading.Thread(target=import_tfds, daemon=True).start()  # for the publication, while the workers start
+        job.driver.run(workspace, workers=job.workers, beam_options=job.beam_options, progress=progress)
 
 
 def problems_text(report: CheckReport) -> str:

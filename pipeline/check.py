@@ -13,7 +13,7 @@ from augmill.pipeline.shard import RecordError
 from augmill.pipeline.spec import Spec
 from augmill.transforms.audit import Effects
 from augmill.transforms.base import REFUSED, MixTransform, Sample, TransformError
-from augmill.transforms.policy import refusal
+from augmill.transforms.rendering import refusal
 
 SAMPLES = 64
 
@@ -77,24 +77,28 @@ def _open_samples(spec: Spec, plan: Plan, samples: int, report: CheckReport) -> 
 
 
 def _run_policy(spec: Spec, plan: Plan, opened: list[tuple[str, Sample]], report: CheckReport) -> None:
-    """Make one copy of each sample as a build would, timed.
+    """Make one copy of each sample as a build would, timed, and once more op by op to see what each op does.
 
     With problems in the report already the policy cannot run, and the samples are written as they are.
     """
     copy = 1 if spec.copies and not report.problems else 0
     findings = report.findings
     renderer = Renderer(spec, plan.classes, report.effects, annotations=plan.annotations, observer=findings.observe)
+    peers = peers_among(opened)
     seconds, sizes = [], []
     for key, sample in tqdm(opened, desc="checking", unit="image", leave=False, disable=None):
         start = time.perf_counter()
         findings.begin()
         try:
-            rendered, steps = renderer.render(sample, key, copy, peers_among(opened))
+            rendered, steps = renderer.render(sample, key, copy, peers)
             sizes.append(len(renderer.record(rendered, key, copy, steps)))
+            seconds.append(time.perf_counter() - start)
+            renderer.measure(sample, steps, peers)
         except (TransformError, ValueError) as error:
             report.note(f"{error} (image {key})")
-        renderer.count(written=True)  # what an op did before another one failed is known of it all the same
-        seconds.append(time.perf_counter() - start)
+            renderer.trace(sample, key, copy, peers)
+        renderer.count([renderer.take()])
+    report.effects = renderer.effects
     report.copy_seconds, report.record_bytes = _median(seconds), _mean(sizes)
 
 

@@ -1,42 +1,58 @@
-"""The process that runs the Beam job: `main([WORKSPACE, PIPE, *BEAM OPTIONS])`.
+"""The process that runs the Beam job: `main([PIPE])`, and then an `order` on its standard input.
 
 It is a process of its own, in a process group of its own, so that whoever started it can end the job for certain:
 Beam's local runner waits for ever for a worker that has died, and its threads outlive an exception. What the reader is
-to know goes through PIPE, the number of an open file, since the log may stand on a disk that is full.
+to know goes through PIPE, the number of an open file, since the log may stand on a disk that is full. Beam is imported
+before the order is read, so that it can be while its giver still plans and checks.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
+import json
 import logging
 import os
 import re
 import signal
 import sys
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
+
+from augmill.pipeline.workspace import Workspace
 
 WORKER_DIED = 70  # exit codes
 JOB_FAILED = 71
 _PIPE_HOLDS = 4096  # bytes that can be written before anyone reads
+_NEEDED = ("augmill.pipeline.job", "apache_beam.runners.portability.fn_api_runner.fn_runner")
+
+
+def order(workspace: Workspace, beam_options: Sequence[str]) -> bytes:
+    """What is written to a driver's standard input, to have it run the unfinished blocks of a workspace."""
+    return json.dumps([str(workspace.path), str(workspace.log), list(beam_options)]).encode() + b"\n"
 
 
 def main(arguments: list[str]) -> NoReturn:
-    """Run the blocks that are not finished yet, and exit."""
-    workspace_path, pipe, beam_options = arguments[0], int(arguments[1]), arguments[2:]
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    """Wait for an order, run the blocks that are not finished yet, and exit."""
+    pipe = int(arguments[0])
     threading.excepthook = functools.partial(_end_with_worker, pipe)
-
     try:
-        _run(workspace_path, beam_options)
+        for module in _NEEDED:
+            importlib.import_module(module)
+        ordered = sys.stdin.buffer.readline()
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        if ordered:
+            _run(*json.loads(ordered))
     except Exception as error:
         _exit(JOB_FAILED, pipe, _reason(error), error)
     _exit(0, pipe)
 
 
-def _run(workspace_path: str, beam_options: list[str]) -> None:
+def _run(workspace_path: str, log_path: str, beam_options: list[str]) -> None:
+    _write_to(log_path)
     if sys.version_info < (3, 11):  # workers know no PYTHONSAFEPATH, and import from the current folder first
         empty = Path(workspace_path, "cwd")
         empty.mkdir(exist_ok=True)
@@ -46,13 +62,20 @@ def _run(workspace_path: str, beam_options: list[str]) -> None:
     from apache_beam.options.pipeline_options import PipelineOptions
 
     from augmill.pipeline.job import build_graph
-    from augmill.pipeline.workspace import Workspace
 
     logging.basicConfig(level=logging.WARNING)
     workspace = Workspace(workspace_path)
     pending = [block for block in range(workspace.plan().blocks) if workspace.row(block) is None]
     with beam.Pipeline(options=PipelineOptions(beam_options)) as pipeline:
         build_graph(pipeline, workspace_path, pending)
+
+
+def _write_to(log_path: str) -> None:
+    """Send what this process and its workers print to the log."""
+    log = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+    for printed in (1, 2):
+        os.dup2(log, printed)
+    os.close(log)
 
 
 def _reason(error: Exception) -> str:

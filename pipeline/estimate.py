@@ -13,7 +13,8 @@ from augmill.pipeline.plan import Plan
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.units import size_text
 
-WORKER_START_SECONDS = 8.0  # a fresh Python with TensorFlow in it
+WORKER_START_SECONDS = 3.5  # Beam in a fresh Python, and again in each worker
+TENSORFLOW_SECONDS = 6.0  # more, where workers need TensorFlow
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,12 @@ def estimate(spec: Spec, plan: Plan, report: CheckReport, workers: int, target: 
     """Reckon a build's time and room from the sample that a check has timed."""
     records = plan.records(spec)
     augmented = plan.splits["train"].examples * spec.copies if "train" in plan.splits else 0
-    seconds = report.open_seconds * plan.examples + report.copy_seconds * augmented
+    work = report.open_seconds * plan.examples + report.copy_seconds * augmented
+    start = WORKER_START_SECONDS + (TENSORFLOW_SECONDS if spec.policy.needs_tensorflow else 0.0)
     return Estimate(
         records=sum(records.values()),
         bytes=round(report.record_bytes * sum(records.values())),
-        seconds=seconds / workers + WORKER_START_SECONDS,
+        seconds=work / workers + start,
         workers=workers,
         free=shutil.disk_usage(_existing(target)).free,
     )

@@ -60,19 +60,28 @@ def encode_example(features: Mapping[str, FeatureValue]) -> bytes:
     '0a100a0e0a056c6162656c12051a030a0103'
     """
     example = _message_class()()
+    written = example.features.feature
     for name, value in features.items():
-        values = value if isinstance(value, list) else [value]
-        feature = example.features.feature[name]
-        if not values:
-            continue  # a feature of no kind, which every reader takes for an empty one of the kind it expects
-        if isinstance(values[0], bytes):
-            feature.bytes_list.value.extend(values)
-        elif isinstance(values[0], float):
-            feature.float_list.value.extend(values)
+        feature = written[name]
+        if isinstance(value, bytes):
+            feature.bytes_list.value.append(value)
+        elif isinstance(value, int):
+            feature.int64_list.value.append(value)
         else:
-            feature.int64_list.value.extend(values)
+            _fill(feature, value if isinstance(value, list) else [value])
     serialized: bytes = example.SerializeToString(deterministic=True)
     return serialized
+
+
+def _fill(feature: Any, values: list[Any]) -> None:
+    if not values:
+        return  # a feature of no kind, which every reader takes for an empty one of the kind it expects
+    if isinstance(values[0], bytes):
+        feature.bytes_list.value.extend(values)
+    elif isinstance(values[0], float):
+        feature.float_list.value.extend(values)
+    else:
+        feature.int64_list.value.extend(values)
 
 
 def decode_example(data: bytes) -> dict[str, list[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -17,14 +18,17 @@ class MaterializeBlock(beam.DoFn):
         self._workspace = workspace
 
     def setup(self) -> None:
-        # Imported here: TensorFlow and the policy are a worker's business, not the graph's.
+        # Imported here: the policy and its libraries are a worker's business, not the graph's.
         from augmill.pipeline.materialize import Materializer
 
         self._materialize = Materializer(Workspace(self._workspace))
+        gc.freeze()  # what has been imported stays: it need not be looked through again and again
 
     def process(self, block: int) -> Iterator[tuple[int, int]]:
-        row = self._materialize(block)
-        yield block, row["images"]
+        yield block, self._materialize.begin(block)
+
+    def finish_bundle(self) -> None:
+        self._materialize.wait()
 
 
 def build_graph(root: Any, workspace: str, blocks: Sequence[int]) -> Any:

@@ -11,8 +11,9 @@ from augmill.transforms.audit import Effect, Effects
 from augmill.transforms.base import MixTransform, Params, Sample, Transform, TransformError
 from augmill.transforms.findings import Findings, strays
 from augmill.transforms.function import UserFunction
-from augmill.transforms.policy import Policy, draw_and_apply
+from augmill.transforms.policy import Policy
 from augmill.transforms.randomness import Draws
+from augmill.transforms.rendering import draw_and_apply
 from augmill.transforms.repeatable import repeats_itself, stateful_draws
 from augmill.transforms.user_code import UserCode
 
@@ -83,10 +84,10 @@ def judge_op(spec: Spec, at: str, op: Transform, opened: Opened, report: CheckRe
             steady = steady and (not code or repeats_itself(code, sample, params))
         except TransformError as error:
             # An op that fits only what comes before it (a crop of a crop) is judged in its place, by the policy's run.
-            if not effect.applied:
+            if not effect.measured:
                 report.note(f"{error} (image {key})")
             break
-    tried = alone.applied or effect.applied
+    tried = alone.applied or effect.measured
     if tried and not alone.changed and not effect.changed:
         seen = f"{tried} images went in and the same came out"
         report.note(f"{where} changes nothing: {seen}; look at its arguments{_drawn(alone)}")
@@ -98,9 +99,9 @@ def judge_op(spec: Spec, at: str, op: Transform, opened: Opened, report: CheckRe
 def _alone(spec: Spec, at: str, op: Transform, key: str, sample: Sample, peers: BlockPeers) -> tuple[Params, Sample]:
     """Carry out one op by itself, by draws that no build makes."""
     if isinstance(op, MixTransform):
-        mixed, steps = Policy((op,)).run(sample, seed=spec.seed, key=key, copy=_CHECK_COPY, peers=peers)
+        mixed, steps = Policy((op,), spec.kernels).run(sample, seed=spec.seed, key=key, copy=_CHECK_COPY, peers=peers)
         return steps[0].params, mixed
-    return draw_and_apply(op, Draws(seed=spec.seed, key=key, copy=_CHECK_COPY, at=at), sample)
+    return draw_and_apply(op, Draws(seed=spec.seed, key=key, copy=_CHECK_COPY, at=at), sample, spec.kernels)
 
 
 def judge_annotations(spec: Spec, at: str, op: Transform, opened: Opened, report: CheckReport) -> None:
@@ -112,7 +113,7 @@ def judge_annotations(spec: Spec, at: str, op: Transform, opened: Opened, report
             params = op.draw_for(Draws(seed=spec.seed, key=key, copy=_CHECK_COPY, at=at), sample)
         except TransformError:
             continue  # told already, by the policy's run
-        lines = strays(op, sample, params)
+        lines = strays(op, sample, params, spec.kernels)
         found += [f"{lines[0]} (image {key})"] if lines else []
     if len(found) > _MOST_STRAYING * len(annotated):
         where = f"augment {at}: {op.spec_name}"

@@ -2,30 +2,53 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Any
 
 import cv2
 
+from augmill.pipeline.making import make_records
 from augmill.pipeline.object_counts import COUNTS
-from augmill.pipeline.peers import BlockPeers
 from augmill.pipeline.plan import BlockReader, Plan
 from augmill.pipeline.renderer import Renderer, block_peers
-from augmill.pipeline.shard import RecordError, ShardWriter
+from augmill.pipeline.shard import ShardWriter
 from augmill.pipeline.workspace import Workspace
-from augmill.transforms.backend import claim_one_core
-from augmill.transforms.base import TransformError
+from augmill.transforms.backend import claim_one_core, tensorflow
 
+MEASURED = 64  # examples of a split, at least, for which it is measured what each op does
+MEASURED_ONE_IN = 100  # and of each block at least one in so many
 _PROGRESS_SECONDS = 0.5
-_FILES_BESIDES = 64  # open files that a worker has beside a block's shards
+_DRAWN_AT_ONCE = 64  # examples, the draws of whose renditions are made together
+_FILES_BESIDES = 64  # open files that a worker has beside the shards of two blocks
+_FLUSHERS = 8  # threads that wait for the disk at the end of a block
 
 
 class BlockError(Exception):
     """A block cannot be written; the message is for the reader, whatever runner carries it."""
+
+
+@contextlib.contextmanager
+def _as_block_error(block: int, workspace: Workspace) -> Iterator[None]:
+    """Tell what the system says of a block's files as an error of the block."""
+    try:
+        yield
+    except OSError as error:
+        raise BlockError(f"block {block} cannot be written: {error.strerror or error} ({workspace.path})") from error
+
+
+def measured_examples(examples: int, blocks: int) -> int:
+    """How many examples of a block of `examples`, one of its split's `blocks`, have their ops' effects measured.
+
+    They are the block's first, which a hash has put there.
+    """
+    return min(examples, max(-(-MEASURED // blocks), -(-examples // MEASURED_ONE_IN)))
 
 
 def _allow_open_files(wanted: int) -> None:
@@ -37,6 +60,19 @@ def _allow_open_files(wanted: int) -> None:
         )
 
 
+@dataclass
+class _Done:
+    """What is known of a block's examples as they are done.
+
+    Attributes:
+      records: written. source: the digest of what was read. failures: the examples that could not be used.
+    """
+
+    records: int = 0
+    source: Any = field(default_factory=hashlib.sha256)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+
+
 class Materializer:
     """Writes blocks; made once in each worker."""
 
@@ -45,10 +81,14 @@ class Materializer:
         cv2.setNumThreads(1)
         self._workspace = workspace
         self._spec = workspace.spec()
+        if self._spec.policy.needs_tensorflow:
+            tensorflow()  # now, not within the first image
         self._plan: Plan = workspace.plan()
         self._blocks = BlockReader(workspace.plan_path)
-        _allow_open_files(len(self._spec.train_copies) + _FILES_BESIDES)
+        _allow_open_files(2 * len(self._spec.train_copies) + _FILES_BESIDES)
         self._reader = self._plan.reader()
+        self._sealer = ThreadPoolExecutor(1, "sealer")
+        self._sealing: Future[dict[str, Any]] | None = None
 
     def __call__(self, block: int) -> dict[str, Any]:
         """Write one shard a copy of `block` and note its row; a block already written whole is left as it is.
@@ -56,68 +96,94 @@ class Materializer:
         Raises:
           BlockError: the shards cannot be written.
         """
+        self.begin(block)
+        return self.wait()
+
+    def begin(self, block: int) -> int:
+        """Write a block and leave it to another thread to make it durable, while the next one is worked on.
+
+        Returns:
+          The number of images in it; they stand for certain after `wait`, or when the next block has been begun.
+
+        Raises:
+          BlockError: the shards cannot be written, or those of the block before could not.
+        """
         row = self._workspace.row(block)
         if row is not None:
-            return row
-        try:
-            return self._write(block)
-        except OSError as error:
-            raise BlockError(
-                f"block {block} cannot be written: {error.strerror or error} ({self._workspace.path})"
-            ) from error
+            self.wait()
+            self._sealing = Future()
+            self._sealing.set_result(row)
+            return int(row["images"])
+        with _as_block_error(block, self._workspace), ExitStack() as stack:
+            writers = [stack.enter_context(writer) for writer in self._open_shards(block)]
+            row = self._write(block, writers)
+            self.wait()
+            stack.pop_all()  # they are the other thread's now
+        self._sealing = self._sealer.submit(self._seal, row, writers)
+        return int(row["images"])
 
-    def _write(self, block: int) -> dict[str, Any]:
-        spec, split = self._spec, self._plan.split_of(block)
-        copies = spec.copies_of(split)
-        renderer = Renderer(spec, self._plan.classes, annotations=self._plan.annotations)
-        source = hashlib.sha256()
-        failures: list[dict[str, Any]] = []
-        written, told = 0, time.monotonic()
-        with ExitStack() as stack:
-            writers = [
-                stack.enter_context(
-                    ShardWriter(self._workspace.version, self._workspace.index, self._plan.shard_of(spec, block, copy))
-                )
-                for copy in copies
-            ]
-            rows = self._blocks.read(block)
-            peers = block_peers(renderer, self._reader, rows)
-            for example in rows:
-                try:
-                    records = list(self._records(renderer, example, copies, source, peers))
-                except (OSError, RecordError, TransformError, ValueError) as error:
-                    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-                    failures.append({"key": example["key"], "uri": example["uri"], "split": split, "reason": reason})
-                    renderer.count(written=False)
-                    continue
-                renderer.count(written=True)
-                for writer, record in zip(writers, records, strict=True):
-                    writer.write(record)
-                written += len(records)
-                if time.monotonic() - told > _PROGRESS_SECONDS:
-                    self._workspace.note_progress(block, written)
-                    told = time.monotonic()
-            shards = [writer.finish()._asdict() for writer in writers]
-        row = {
+    def wait(self) -> dict[str, Any]:
+        """Wait until the block begun last stands for certain; give its row, or nothing where none has been begun.
+
+        Raises:
+          BlockError: its shards cannot be written.
+        """
+        sealing, self._sealing = self._sealing, None
+        return sealing.result() if sealing is not None else {}
+
+    def _open_shards(self, block: int) -> Iterator[ShardWriter]:
+        for copy in self._spec.copies_of(self._plan.split_of(block)):
+            shard = self._plan.shard_of(self._spec, block, copy)
+            yield ShardWriter(self._workspace.version, self._workspace.index, shard)
+
+    def _write(self, block: int, writers: Sequence[ShardWriter]) -> dict[str, Any]:
+        """Write the records of a block and say what is in them: its row, less its shards."""
+        began = time.time()
+        split = self._plan.split_of(block)
+        renderer = Renderer(self._spec, self._plan.classes, annotations=self._plan.annotations)
+        done = self._write_examples(block, split, renderer, writers)
+        return {
             "block": block,
             "split": split,
-            "images": written,
-            "shards": shards,
-            "failures": failures,
+            "images": done.records,
+            "failures": done.failures,
             "effects": renderer.effects.rows(),
             "objects": {name: renderer.objects[name] for name in COUNTS} if self._plan.has_objects else {},
-            "source_sha256": source.hexdigest(),
+            "source_sha256": done.source.hexdigest(),
+            "span": [began, time.time()],  # seconds since 1970
         }
-        self._workspace.write_row(block, row)
+
+    def _seal(self, row: dict[str, Any], writers: Sequence[ShardWriter]) -> dict[str, Any]:
+        """Make the shards durable, and then the row that vouches for them."""
+        with _as_block_error(row["block"], self._workspace), ExitStack() as stack:
+            for writer in writers:
+                stack.push(writer)
+            with ThreadPoolExecutor(_FLUSHERS) as flushers:  # a disk does many at once in little more than one's time
+                row["shards"] = [shard._asdict() for shard in flushers.map(ShardWriter.finish, writers)]
+            self._workspace.write_row(row["block"], row)
         return row
 
-    def _records(
-        self, renderer: Renderer, example: dict[str, Any], copies: range, source: Any, peers: BlockPeers
-    ) -> Iterator[bytes]:
-        found = self._reader.read_example(example)
-        source.update(found.digest())
-        opened = renderer.open(found.image, example["label"], found.annotations)
-        renderer.note_opened(found.annotations, opened, len(copies))
-        for copy in copies:
-            sample, steps = renderer.render(opened, example["key"], copy, peers)
-            yield renderer.record(sample, example["key"], copy, steps)
+    def _write_examples(self, block: int, split: str, renderer: Renderer, writers: Sequence[ShardWriter]) -> _Done:
+        """Write the records of a block's examples, each to its copy's shard."""
+        rows = self._blocks.read(block)
+        done, told = _Done(), time.monotonic()
+        for making in make_records(
+            renderer,
+            self._reader,
+            rows,
+            copies=self._spec.copies_of(split),
+            peers=block_peers(renderer, self._reader, rows),
+            measured=measured_examples(len(rows), self._plan.splits[split].blocks),
+            source=done.source,
+        ):
+            if making.error is not None:
+                names = {name: making.row[name] for name in ("key", "uri")}
+                done.failures.append({**names, "split": split, "reason": making.error})
+                continue
+            for writer, record in zip(writers, making.records, strict=True):
+                writer.write(record)
+            done.records += len(making.records)
+            if time.monotonic() - told > _PROGRESS_SECONDS:
+                self._workspace.note_progress(block, done.records)
+                told = time.monotonic()
+        return done

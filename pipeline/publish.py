@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import os
@@ -82,11 +83,18 @@ def publish(
         effects=effects.rows(),
         libraries=libraries,
         code=code,
-        build=build,
+        build={**build, "job_seconds": _job_seconds(rows.values(), build["started"])},
     )
     write_json(workspace.version / MANIFEST, manifest.to_json())
     _move(workspace.version, target)
     return Version(target)
+
+
+def _job_seconds(rows: Iterable[dict[str, Any]], started: str) -> float:
+    """From the first to the last record that this build wrote, over all workers; nothing for what stood already."""
+    since = datetime.datetime.fromisoformat(started).timestamp()
+    spans = [row["span"] for row in rows if row["span"][0] >= since]
+    return round(max(end for _, end in spans) - min(begin for begin, _ in spans), 3) if spans else 0.0
 
 
 def _objects(rows: Iterable[dict[str, Any]]) -> dict[str, int]:

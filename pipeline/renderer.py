@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -15,14 +15,26 @@ from augmill.pipeline.annotations import Annotations, record_features
 from augmill.pipeline.example import AUGMENTATION, COPY, IMAGE, KEY, LABEL, SOFT_LABEL, encode_example
 from augmill.pipeline.image import decode_image, encode_image, fit_image, fit_motion
 from augmill.pipeline.object_counts import left_out, net, storable
+from augmill.pipeline.opening import open_image
 from augmill.pipeline.peers import BlockPeers
 from augmill.pipeline.source import NO_LABEL, Reader
 from augmill.pipeline.spec import Spec
+from augmill.pipeline.steps import steps_to_json
+from augmill.transforms.ahead import DrawsAhead
 from augmill.transforms.audit import Effect, Effects
 from augmill.transforms.base import Params, Sample, Transform, TransformError
 from augmill.transforms.policy import Observer, Peers, Step
+from augmill.transforms.user_code import UserCode
 
+_COUNTED_AT_ONCE = 4000  # applications
 _ATTEMPTS = 10  # draws of a rendition that loses every object before the image is kept as it is
+
+
+class Noted(NamedTuple):
+    """What happened in renditions that may be written: the steps carried out, and counts of objects."""
+
+    steps: list[Step]
+    objects: Counter[str]
 
 
 class Renderer:
@@ -37,14 +49,17 @@ class Renderer:
         annotations: AnnotationInfo = NO_ANNOTATIONS,
         observer: Observer | None = None,
     ) -> None:
-        self._spec = spec
+        self._spec, self._image, self._policy = spec, spec.image, spec.policy
         self._classes = classes
         self._annotations = annotations
-        self.effects = effects if effects is not None else Effects(spec.policy.leaves())
+        self._may_relabel = any(isinstance(op, UserCode) for _, op in self._policy.leaves())
+        self._weighs_classes = spec.mixes and classes is not None
+        self._effects = effects if effects is not None else Effects(self._policy.leaves())
         self.objects = Counter[str]()
         self._observer = observer
-        self._pending: list[Effect] = []
-        self._pending_objects = Counter[str]()
+        self._steps: list[Step] = []  # of the renditions since the last `take`
+        self._counted: list[tuple[str, Params]] = []  # of those that count, which are added up many at once
+        self._noted_objects = Counter[str]()
 
     def open(self, encoded: bytes, label: int, annotations: Annotations | None = None) -> Sample:
         """Decode an image, attach its annotations, and bring both to the size at which the ops work.
@@ -52,20 +67,33 @@ class Renderer:
         Raises:
           ImageError, AnnotationError: they cannot be right.
         """
-        image = decode_image(encoded, self._spec.image.channels)
-        said = Annotations() if annotations is None else annotations
+        image = self._image
+        size = image.work_size or image.size
         known = None if label == NO_LABEL else label
-        sample = said.attach(image, known, self._annotations, mask_fill=self._spec.annotations.mask_fill)
-        return self._fitted(sample, self._spec.image.work_size or self._spec.image.size)
+        if annotations is None and size is not None and self._spec.kernels == "fast":
+            return Sample(open_image(encoded, size, image.fit, image.channels), known)
+        pixels = decode_image(encoded, image.channels)
+        said = Annotations() if annotations is None else annotations
+        sample = said.attach(pixels, known, self._annotations, mask_fill=self._spec.annotations.mask_fill)
+        return self._fitted(sample, size)
 
     def _fitted(self, sample: Sample, size: tuple[int, int] | None) -> Sample:
         """Bring a sample to a size, its annotations with it."""
-        shape, fit = sample.image.shape, self._spec.image.fit
-        if size is None or shape[:2] == tuple(size):
-            return replace(sample, image=np.ascontiguousarray(sample.image))
-        return sample.moved(np.ascontiguousarray(fit_image(sample.image, size, fit)), fit_motion(shape, size, fit))
+        shape, fit = sample.image.shape, self._image.fit
+        if size is None or shape[:2] == size:
+            whole = sample.image.flags.c_contiguous
+            return sample if whole else replace(sample, image=np.ascontiguousarray(sample.image))
+        fitted = fit_image(sample.image, size, fit, fast=self._spec.kernels == "fast")
+        return sample.moved(fitted, fit_motion(shape, size, fit))
 
-    def render(self, opened: Sample, key: str, copy: int, peers: Peers | None = None) -> tuple[Sample, list[Step]]:
+    def draws_ahead(self, renditions: Iterable[tuple[str, int]]) -> DrawsAhead | None:
+        """Make the draws of renditions, (key, copy) each, at once; `render` is faster with them, and does the same."""
+        drawn = [rendition for rendition in renditions if rendition[1] > 0]
+        return self._policy.draws_ahead(self._spec.seed, drawn) if drawn else None
+
+    def render(
+        self, opened: Sample, key: str, copy: int, peers: Peers | None = None, ahead: DrawsAhead | None = None
+    ) -> tuple[Sample, list[Step]]:
         """Make one copy; copy 0 is the image as it is, with every object that it shows.
 
         Where the spec rejects renditions that lose every object, such a one is drawn anew, a few times; if none keeps
@@ -74,21 +102,55 @@ class Renderer:
         Raises:
           TransformError: an op cannot do this image, or a user's function failed.
         """
-        kept = len(self._pending)
         for attempt in range(_ATTEMPTS if copy > 0 else 0):
-            sample, steps = self._spec.policy.run(
-                opened, seed=self._spec.seed, key=key, copy=copy, attempt=attempt, peers=peers, observe=self._observe
+            sample, steps = self._policy.run(
+                opened, seed=self._spec.seed, key=key, copy=copy, attempt=attempt, peers=peers, ahead=ahead
             )
             finished, counts = self._finished(sample, opened, copy)
             if not self._rejected(finished, opened):
-                self._pending_objects += counts + Counter(redrawn=attempt)
+                self._steps += steps
+                self._count_objects(**counts, redrawn=attempt)
                 return finished, steps
-            del self._pending[kept:]  # a rejected rendition is not written: its ops did nothing
         finished, counts = self._unaugmented(opened, copy)
-        self._pending_objects += counts + Counter(given_up=1 if copy > 0 else 0)
+        self._count_objects(**counts, given_up=1 if copy > 0 else 0)
         return finished, []
 
-    def _unaugmented(self, opened: Sample, copy: int) -> tuple[Sample, Counter[str]]:
+    def measure(self, opened: Sample, steps: list[Step], peers: Peers | None = None) -> None:
+        """Carry out a rendition's steps once more, op by op, to see what each of them does.
+
+        What joined kernels do cannot be told apart, and to compare images takes longer than to make them: this is for
+        a sample of the renditions. One in which an op by itself fails is left out of the sample.
+        """
+        measured: list[Effect] = []
+        with contextlib.suppress(TransformError):
+            self._policy.replay(opened, steps, peers, observe=self._measuring(measured))
+            self._effects.merge(measured)
+
+    def trace(self, opened: Sample, key: str, copy: int, peers: Peers | None = None) -> None:
+        """Draw and carry out a rendition that fails, op by op, to see what the ops did before one failed."""
+        measured: list[Effect] = []
+        with contextlib.suppress(TransformError):
+            self._policy.run(
+                opened, seed=self._spec.seed, key=key, copy=copy, peers=peers, observe=self._measuring(measured)
+            )
+        self._effects.merge(measured)
+
+    def _measuring(self, measured: list[Effect]) -> Observer:
+        def observe(at: str, op: Transform, params: Params, before: Sample, after: Sample) -> None:
+            effect = Effect(op.spec_name, at)
+            effect.measure(before, after)
+            measured.append(effect)
+            if self._observer is not None:
+                self._observer(at, op, params, before, after)
+
+        return observe
+
+    def _count_objects(self, **counts: int) -> None:
+        for name, count in counts.items():
+            if count:
+                self._noted_objects[name] += count
+
+    def _unaugmented(self, opened: Sample, copy: int) -> tuple[Sample, dict[str, int]]:
         """The image as it is, by the limits of its copy; with every object where none would be left by these."""
         finished, counts = self._finished(opened, opened, copy)
         return self._finished(opened, opened, 0) if self._rejected(finished, opened) else (finished, counts)
@@ -97,24 +159,25 @@ class Renderer:
         """Make a copy again from what its record says it went through."""
         if not steps:  # nothing was applied, or the rendition was given up: both are stored alike
             return self._unaugmented(opened, copy)[0]
-        return self._finished(self._spec.policy.replay(opened, steps, peers), opened, copy)[0]
+        return self._finished(self._policy.replay(opened, steps, peers), opened, copy)[0]
 
     def _rejected(self, sample: Sample, opened: Sample) -> bool:
         rejects = self._spec.annotations.reject_empty and opened.objects is not None and len(opened.objects) > 0
         return rejects and not len(sample.objects or ())
 
-    def _finished(self, sample: Sample, opened: Sample, copy: int) -> tuple[Sample, Counter[str]]:
+    def _finished(self, sample: Sample, opened: Sample, copy: int) -> tuple[Sample, dict[str, int]]:
         """Bring a rendition to the stored size, with the objects that are left and their counts."""
-        self._check_classes(sample)
-        sample = self._fitted(sample, self._spec.image.size)
+        if self._may_relabel:
+            self._check_classes(sample)
+        sample = self._fitted(sample, self._image.size)
         if sample.objects is None or opened.objects is None:
-            return sample, Counter()
+            return sample, {}
         objects = storable(sample.objects, sample.image.shape)
-        counts = net(len(opened.objects), len(objects)) + Counter(seen=len(opened.objects))
+        counts = {"seen": len(opened.objects), **net(len(opened.objects), len(objects))}
         if copy > 0:
             objects, few = left_out(objects, self._spec.annotations)
-            counts += few
-        return replace(sample, objects=objects), counts + Counter(written=len(objects))
+            counts |= few
+        return replace(sample, objects=objects), {**counts, "written": len(objects)}
 
     def _check_classes(self, sample: Sample) -> None:
         """Raise TransformError where an op returned a label or an id that stands for nothing."""
@@ -130,37 +193,55 @@ class Renderer:
         """Count the objects that `fit: crop` cut off as the image was opened, once for each of its copies."""
         if annotations is not None and opened.objects is not None:
             lost = (annotations.count - len(opened.objects)) * copies
-            self._pending_objects += Counter(seen=lost, cut_off=lost)
+            self._count_objects(seen=lost, cut_off=lost)
 
-    def _observe(self, at: str, op: Transform, params: Params, before: Sample, after: Sample) -> None:
-        effect = Effect(op.spec_name, at)
-        effect.add(params, before, after)
-        self._pending.append(effect)
-        if self._observer is not None:
-            self._observer(at, op, params, before, after)
+    def take(self) -> Noted:
+        """Hand over what has been noted since the last time, to be counted if its example is written."""
+        noted = Noted(self._steps, self._noted_objects)
+        self._steps, self._noted_objects = [], Counter()
+        return noted
 
-    def count(self, *, written: bool) -> None:
-        """Count the effects since the last call, or forget them where their example failed and was not written."""
-        if written:
-            self.effects.merge(self._pending)
-            self.objects += self._pending_objects
-        self._pending.clear()
-        self._pending_objects.clear()
+    def count(self, noted: Iterable[Noted]) -> None:
+        """Count what was noted of renditions that are written."""
+        for steps, objects in noted:
+            self._counted += [(at, params) for at, _, params in steps]
+            if objects:
+                self.objects += objects
+        if len(self._counted) >= _COUNTED_AT_ONCE:
+            self._add_up()
 
-    def record(self, sample: Sample, key: str, copy: int, steps: list[Step]) -> bytes:
-        """Encode one copy as a record."""
-        image = self._spec.image
+    @property
+    def effects(self) -> Effects:
+        """What the ops did to all that has been counted."""
+        self._add_up()
+        return self._effects
+
+    def _add_up(self) -> None:
+        self._effects.count(self._counted)
+        self._counted.clear()
+
+    def encode(self, sample: Sample) -> bytes:
+        """Encode the pixels of a rendition as they are stored.
+
+        Raises:
+          ImageError: they cannot be, in this encoding.
+        """
+        return encode_image(sample.image, self._image.encoding, self._image.quality)
+
+    def record(self, sample: Sample, key: str, copy: int, steps: list[Step], encoded: bytes | None = None) -> bytes:
+        """Put one copy in a record; its image may be `encoded` already."""
         features: dict[str, Any] = {
-            IMAGE: encode_image(sample.image, image.encoding, image.quality),
+            IMAGE: self.encode(sample) if encoded is None else encoded,
             KEY: key.encode("utf-8", "surrogateescape"),
             COPY: copy,
             AUGMENTATION: steps_to_json(steps).encode(),
         }
         if sample.label is not None:
             features[LABEL] = sample.label
-        if self._spec.mixes and self._classes is not None:
+        if self._weighs_classes and self._classes is not None:
             features[SOFT_LABEL] = _soft_label(sample, len(self._classes))
-        features |= record_features(sample, self._annotations)
+        if sample.has_annotations:
+            features |= record_features(sample, self._annotations)
         return encode_example(features)
 
 
@@ -179,16 +260,6 @@ def block_peers(renderer: Renderer, reader: Reader, rows: Iterable[Mapping[str, 
         return renderer.open(found.image, by_key[key]["label"], found.annotations)
 
     return BlockPeers(by_key, open_example)
-
-
-def steps_to_json(steps: list[Step]) -> str:
-    """The compact JSON of a record's `augmentation`: each op with its position and drawn parameters."""
-    return json.dumps([step._asdict() for step in steps], separators=(",", ":"))
-
-
-def steps_from_json(text: str) -> list[Step]:
-    """Read what `steps_to_json` wrote."""
-    return [Step(**step) for step in json.loads(text)]
 
 
 def _soft_label(sample: Sample, classes: int) -> list[float]:

@@ -13,9 +13,10 @@ from augmill.pipeline.lineage import changes_since
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.peers import BlockPeers
 from augmill.pipeline.plan import Plan, make_plan
-from augmill.pipeline.renderer import Renderer, steps_from_json
+from augmill.pipeline.renderer import Renderer
 from augmill.pipeline.shard import scan_records
 from augmill.pipeline.spec import Spec, add_import_paths
+from augmill.pipeline.steps import steps_from_json
 from augmill.pipeline.version import Version
 from augmill.transforms.base import Sample, TransformError
 from augmill.transforms.policy import Step

@@ -23,6 +23,7 @@ import numpy as np
 HEADER = 12  # length and its checksum
 FOOTER = 4
 _LENGTH, _CRC = struct.Struct("<Q"), struct.Struct("<I")
+_WRITTEN_AT_ONCE = 1 << 16  # bytes of records that are gathered for one write
 
 
 class RecordError(ValueError):
@@ -67,17 +68,28 @@ class ShardWriter:
         self._file: BinaryIO = self._temporary.open("wb")
         self._digest = hashlib.sha256()
         self._offsets = [0]
+        self._waiting: list[bytes] = []  # pieces of records that are not in the file yet
+        self._written = 0
 
     def write(self, payload: bytes) -> None:
         """Append one record."""
         length = _LENGTH.pack(len(payload))
-        record = b"".join((length, _CRC.pack(masked_crc(length)), payload, _CRC.pack(masked_crc(payload))))
-        self._file.write(record)
-        self._digest.update(record)
-        self._offsets.append(self._offsets[-1] + len(record))
+        self._waiting += (length, _CRC.pack(masked_crc(length)), payload, _CRC.pack(masked_crc(payload)))
+        end = self._offsets[-1] + HEADER + len(payload) + FOOTER
+        self._offsets.append(end)
+        if end - self._written >= _WRITTEN_AT_ONCE:
+            self._flush()
+
+    def _flush(self) -> None:
+        data = b"".join(self._waiting)
+        self._digest.update(data)
+        self._file.write(data)
+        self._waiting.clear()
+        self._written = self._offsets[-1]
 
     def finish(self) -> ShardInfo:
         """Make the shard and its index durable and visible, the index first."""
+        self._flush()
         _sync_and_close(self._file)
         index = self._temporary.with_suffix(".index.tmp")
         file = index.open("wb")
@@ -139,7 +151,7 @@ def read_record(path: Path, offset: int) -> bytes:
     Raises:
       RecordError: no whole record begins there.
     """
-    with path.open("rb") as file:
+    with path.open("rb", buffering=0) as file:  # which would read thousands of bytes to give the first twelve
         file.seek(offset)
         return _read_payload(file, file.read(HEADER), f"{path}, record at byte {offset}")
 

@@ -7,6 +7,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -100,7 +101,7 @@ class Spec(SpecModel):
     keep_original: bool = True
     max_bad_fraction: Annotated[float, Field(ge=0, le=1)] = 0.001
     block_examples: Annotated[int, Field(strict=True, ge=1, le=100_000)] | None = None
-    kernels: Literal["reference"] = "reference"
+    kernels: Literal["fast", "reference"] = "fast"
     augment: list[Any] = Field(default_factory=list)
 
     _base: Path = PrivateAttr(default_factory=Path.cwd)
@@ -168,8 +169,8 @@ class Spec(SpecModel):
 
     @cached_property
     def policy(self) -> Policy:
-        """The transforms of `augment`."""
-        return parse_policy(self.augment)[0]
+        """The transforms of `augment`, to be carried out by `kernels`."""
+        return replace(parse_policy(self.augment)[0], kernels=self.kernels)
 
     @property
     def mixes(self) -> bool:

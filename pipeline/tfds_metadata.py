@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +16,17 @@ from augmill.pipeline.mask import mask_dtype
 from augmill.pipeline.plan import Plan
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.version import Split
-from augmill.transforms.backend import tensorflow
+
+
+def import_tfds() -> None:
+    """Import TFDS, which takes most of a second, before it is needed; what is wrong with it is told when it is."""
+    with contextlib.suppress(ImportError):
+        importlib.import_module("tensorflow_datasets")
 
 
 def tfds_features(spec: Spec, classes: list[str] | None, annotations: AnnotationInfo = NO_ANNOTATIONS) -> Any:
     """The features of a record, as TFDS describes them."""
-    tensorflow()
-    import tensorflow_datasets as tfds
+    import tensorflow_datasets as tfds  # which needs no TensorFlow to describe features
 
     height, width = spec.image.size or (None, None)
     image: Any
@@ -64,7 +70,6 @@ def _object_features(annotations: AnnotationInfo) -> dict[str, Any]:
 
 def write_tfds_metadata(spec: Spec, plan: Plan, splits: dict[str, Split], folder: Path) -> None:
     """Write dataset_info.json, features.json and label.labels.txt into `folder`, which holds the shards."""
-    tensorflow()
     import tensorflow_datasets as tfds
 
     infos = [

@@ -73,7 +73,7 @@ def _echo(report: CheckReport, ops: list[dict[str, Any]]) -> None:
     rows = []
     for op in ops:
         effect = report.effects.by_place[op["at"]]
-        changed = f"{effect.changed_fraction:.1%}" if effect.applied else "-"
+        changed = f"{effect.changed_fraction:.1%}" if effect.measured else "-"
         change = "-" if effect.mean_change is None else f"{effect.mean_change:.1f}"
         saturated = f"{effect.saturated_fraction:.1%}" if effect.compared else "-"
         rows.append((op["at"], op["op"], effect.applied, f"{op['intended']:.1f}", changed, change, saturated))

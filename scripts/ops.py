@@ -18,6 +18,7 @@ from augmill.scripts.table import echo_json, echo_table
 from augmill.transforms.base import KINDS, Transform, TransformError
 from augmill.transforms.catalog import COMPOSITIONS, OPS
 from augmill.transforms.examples import ARGUMENTS, example_of
+from augmill.transforms.fast import kernels_of
 from augmill.transforms.grammar import parse_policy
 
 
@@ -70,7 +71,7 @@ def describe(op: type[Transform]) -> dict[str, Any]:
         ],
         "draws": dict(op.draws),
         **{kind: example.treatment(kind) for kind in KINDS},
-        "kernels": list(op.kernels),
+        "kernels": list(kernels_of(op)),
         "example": {op.name: dict(ARGUMENTS[op.name])} if op.name in ARGUMENTS else op.name,
     }
 

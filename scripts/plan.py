@@ -17,6 +17,9 @@ from augmill.pipeline.source import Listing
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.units import count_text, size_text, time_text
 from augmill.scripts.table import echo_json, echo_table
+from augmill.transforms.joins import by_reference, joins_of
+
+_ANY_SIZE = (375, 500)  # of an image, where the spec leaves sizes to the images
 
 
 @click.command("plan")
@@ -47,6 +50,9 @@ def command(spec: str, output: str, workers: int | None, as_json: bool) -> None:
 def _facts(spec: Spec, listing: Listing, plan: Plan, report: CheckReport, cost: Estimate) -> dict[str, Any]:
     labels = plan.table.column("label").to_numpy()
     records = plan.records(spec)
+    size = spec.image.work_size or spec.image.size or _ANY_SIZE
+    joins = joins_of(spec.policy, (*size, spec.image.channels)) if spec.copies else []
+    names = {at: op.spec_name for at, op in spec.policy.leaves()}
     return {
         "name": spec.name,
         "version": spec.version,
@@ -72,9 +78,28 @@ def _facts(spec: Spec, listing: Listing, plan: Plan, report: CheckReport, cost: 
         "expected_seconds": round(cost.seconds, 1),
         "workers": cost.workers,
         "sampled": report.samples,
+        "kernels": {
+            "name": spec.kernels,
+            "joined": [
+                {"work": join.work, "places": list(join.places), "ops": [names[at] for at in join.places]}
+                | {"share": round(join.share, 2)}
+                for join in joins
+            ],
+            "by_reference": by_reference(spec.policy),
+        },
         "free_bytes": cost.free,
         "problems": report.problems,
     }
+
+
+def _tell_kernels(kernels: dict[str, Any]) -> None:
+    """Say what of the policy is done at once, and what takes its time."""
+    click.echo(f"kernels: {kernels['name']}")
+    for join in kernels["joined"]:
+        often = "" if join["share"] == 1 else f" (in {join['share']:.0%} of the renditions)"
+        click.echo(f"  {join['work']}: {' + '.join(join['ops'])}{often}")
+    if kernels["by_reference"]:
+        click.echo(f"  each by itself, by its reference kernel: {', '.join(kernels['by_reference'])}")
 
 
 def _tell_cost(facts: dict[str, Any]) -> None:
@@ -102,6 +127,8 @@ def _tell(spec: Spec, listing: Listing, facts: dict[str, Any], report: CheckRepo
     wanted = [name for name, share in (spec.splits or {}).items() if share > 0 and name not in facts["splits"]]
     if wanted:
         click.echo(f"no example fell into split {', '.join(wanted)}: the source is small")
+    if spec.copies:
+        _tell_kernels(facts["kernels"])
     if facts["sampled"]:
         _tell_cost(facts)
     else:

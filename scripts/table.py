@@ -32,15 +32,15 @@ def echo_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 
 def echo_effects(effects: Sequence[dict[str, Any]]) -> None:
-    """Print what each op did."""
+    """Print what each op did: how often, and what that changed in the applications that were measured."""
     rows = []
     for effect in (Effect(**row) for row in effects):
-        changed = f"{effect.changed_fraction:.1%}" if effect.applied else "-"
+        changed = f"{effect.changed_fraction:.1%}" if effect.measured else "-"
         change = "-" if effect.mean_change is None else f"{effect.mean_change:.1f}"
         drawn = ", ".join(_range(name, *ends) for name, ends in sorted(effect.ranges.items())[:_MOST_RANGES])
         drawn += f", and {len(effect.ranges) - _MOST_RANGES} more" if len(effect.ranges) > _MOST_RANGES else ""
-        rows.append((effect.at, effect.op, effect.applied, changed, change, drawn))
-    echo_table(["at", "op", "applied", "changed", "mean change", "drawn"], rows)
+        rows.append((effect.at, effect.op, effect.applied, effect.measured, changed, change, drawn))
+    echo_table(["at", "op", "applied", "measured", "changed", "mean change", "drawn"], rows)
 
 
 def _range(name: str, low: float, high: float) -> str:

@@ -80,7 +80,7 @@ def overlaps() -> Callable[..., tuple[float, float]]:
     """Draw a rectangle, transform it, and compare the moved box and mask with the moved pixels."""
     from augmill.transforms.base import Sample
     from augmill.transforms.objects import Objects
-    from augmill.transforms.policy import carry_out, finished
+    from augmill.transforms.rendering import carry_out, finished
 
     def measure(
         op: Any, params: dict[str, Any], box: tuple[int, int, int, int], shape: tuple[int, int] = (160, 200)

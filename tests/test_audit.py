@@ -54,7 +54,7 @@ def test_counts_agree_with_numpy(samples: list[Sample]) -> None:
         # Between ops in floats pixels are compared as the levels that they become.
         pairs = [(np.rint(b.image), np.rint(a.image)) for at, _, _, b, a in seen if at == effect.at]
         differences = [np.abs(before.astype(int) - after.astype(int)) for before, after in pairs]
-        assert effect.applied == len(pairs) > 0
+        assert effect.applied == effect.measured == len(pairs) > 0
         assert effect.changed == sum(difference.any() for difference in differences)
         assert effect.changed_fraction == effect.changed / len(pairs)
         assert effect.difference == sum(difference.sum() for difference in differences)
@@ -112,6 +112,28 @@ def test_objects_that_are_lost_are_counted_and_a_moved_box_is_a_change(photo: np
     assert (effect.objects, effect.lost, effect.changed) == (6, 1, 2)
     effect.add({}, Sample(photo, objects=objects), Sample(photo, objects=objects))
     assert (effect.lost, effect.changed) == (1, 2)
+
+
+def test_what_is_counted_but_not_measured_has_changed_nothing_yet(photo: np.ndarray) -> None:
+    effect = Effect("op", "0")
+    effect.count([{"delta": 0.25}, {"delta": -0.5, "mode": "wrap"}, {}])
+    assert (effect.applied, effect.measured, effect.changed_fraction) == (3, 0, 0.0)
+    assert effect.ranges == {"delta": [-0.5, 0.25]}
+    effect.measure(Sample(photo), Sample(255 - photo))
+    effect.measure(Sample(photo), Sample(photo))
+    assert (effect.applied, effect.measured, effect.changed, effect.changed_fraction) == (3, 2, 1, 0.5)
+
+
+def test_steps_are_counted_by_the_places_of_their_ops() -> None:
+    effects = Effects(POLICY.leaves())
+    effects.count([("0", {"flip": True}), ("2", {"delta": 0.5}), ("0", {"flip": False}), ("2", {"delta": 0.25})])
+    assert [(effect.applied, effect.ranges) for effect in effects] == [
+        (2, {"flip": [0.0, 1.0]}),
+        (0, {}),
+        (0, {}),
+        (2, {"delta": [0.25, 0.5]}),
+        (0, {}),
+    ]
 
 
 def test_an_op_never_applied_has_changed_nothing() -> None:

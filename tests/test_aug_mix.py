@@ -15,7 +15,8 @@ from augmill.transforms.aug_mix import RANGES, AugMix, KerasAugMix
 from augmill.transforms.augment_ops import SCALED
 from augmill.transforms.base import KEPT, KINDS, REFUSED, Sample, Transform, TransformError
 from augmill.transforms.objects import Objects
-from augmill.transforms.policy import Policy, carry_out, finished
+from augmill.transforms.policy import Policy
+from augmill.transforms.rendering import carry_out, finished
 
 STILL = ("autocontrast", "equalize", "posterize", "solarize")
 NINE = (*STILL, "rotate", "shear_x", "shear_y", "translate_x", "translate_y")

@@ -24,9 +24,10 @@ from augmill.transforms.augment_ops import (
 )
 from augmill.transforms.base import Params, Sample, Shape, TransformError
 from augmill.transforms.objects import Objects
-from augmill.transforms.policy import Policy, carry_out, finished
+from augmill.transforms.policy import Policy
 from augmill.transforms.rand_augment import RandAugment
 from augmill.transforms.randomness import Draws
+from augmill.transforms.rendering import carry_out, finished
 
 MOVING = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
 METHODS = {"nearest": Image.Resampling.NEAREST, "bilinear": Image.Resampling.BILINEAR}

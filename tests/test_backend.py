@@ -48,15 +48,30 @@ def test_importing_the_transforms_does_not_import_tensorflow() -> None:
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
-def test_a_process_claims_one_core_and_starts_without_a_word() -> None:
-    code = """
-from augmill.transforms.backend import claim_one_core, tensorflow
-claim_one_core()
-threading = tensorflow().config.threading
-print(threading.get_intra_op_parallelism_threads(), threading.get_inter_op_parallelism_threads())
-print(tensorflow().config.list_physical_devices("GPU"))
+# How many threads TensorFlow's graphs and ops are run by, and whether it sees a GPU.
+COUNT_THREADS = """
+import pathlib
+tf = tensorflow()
+tf.function(lambda: tf.linalg.matmul(tf.zeros([600, 600]), tf.zeros([600, 600])))()
+names = [task.joinpath("comm").read_text().strip() for task in pathlib.Path("/proc/self/task").iterdir()]
+print(names.count("tf_Compute"), tf.config.list_physical_devices("GPU"))
 """
-    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+
+
+@pytest.mark.parametrize("order", ["claim_one_core()", "tensorflow(); claim_one_core()"])
+def test_a_process_claims_one_core_and_starts_without_a_word(order: str) -> None:
+    code = f"from augmill.transforms.backend import claim_one_core, tensorflow\n{order}\n{COUNT_THREADS}"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout == "1 1\n[]\n"
+    assert done.stdout == "1 []\n"
     assert done.stderr == ""
+
+
+def test_to_claim_a_core_imports_no_tensorflow() -> None:
+    code = """
+import os, sys
+from augmill.transforms.backend import claim_one_core
+claim_one_core()
+print("tensorflow" in sys.modules, os.environ["CUDA_VISIBLE_DEVICES"])
+"""
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False -1\n"

@@ -11,8 +11,8 @@ import pytest
 from augmill.transforms.base import Sample, TransformError
 from augmill.transforms.box_limit import OPS, MaxNumBoundingBoxes
 from augmill.transforms.objects import Objects
-from augmill.transforms.policy import draw_and_apply, finished
 from augmill.transforms.randomness import Draws
+from augmill.transforms.rendering import draw_and_apply, finished
 
 BOXES = np.array([[10, 20, 30, 60], [0, 0, 5, 4], [50, 50, 51, 90]], float)
 

@@ -44,6 +44,31 @@ def test_a_build_ends_in_a_version_that_verifies(tmp_path: Path, make_spec: Call
     assert told == ["48 examples in 7 blocks, 116 records to write"]
     assert not (tmp_path / "crops/1.0.0.building").exists()
     assert version.manifest.libraries["tensorflow"].count(".") == 2
+    assert 0 < version.manifest.build["job_seconds"] <= version.manifest.build["seconds"]
+    assert [effect["measured"] for effect in version.manifest.effects[:2]] == [68, 68], "all of so few"
+
+
+def test_a_build_by_fast_kernels_imports_no_tensorflow(tmp_path: Path, photo_folder: Path) -> None:
+    """Neither the command's own process nor a worker, which notes what it has imported in a file."""
+    (tmp_path / "spec.yaml").write_text(
+        f"name: a\nversion: 1.0.0\nsource: {{folder: {photo_folder}}}\nimage: {{size: [32, 32]}}\n"
+        "augment: [tf.image.random_flip_left_right, {keras.layers.RandomRotation: {factor: 0.1}}, 'own_note:note']\n"
+    )
+    (tmp_path / "own_note.py").write_text(
+        "import pathlib\nimport sys\n\nimport numpy as np\n\n\ndef note(image: np.ndarray):\n"
+        f"    pathlib.Path({str(tmp_path)!r}, 'worker').write_text(str('tens' + 'orflow' in sys.modules))\n"
+        "    return 255 - image\n"
+    )
+    code = (
+        "import sys; from augmill.pipeline import Spec, build\n"
+        f"version = build(Spec.from_yaml({str(tmp_path / 'spec.yaml')!r}), {str(tmp_path / 'out')!r}, workers=2)\n"
+        "print(version.records, 'tensorflow' in sys.modules)"
+    )
+
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+
+    assert (done.stdout, done.stderr) == ("96 False\n", "")
+    assert (tmp_path / "worker").read_text() == "False"
 
 
 def test_an_unfinished_build_of_the_same_is_taken_up(tmp_path: Path, make_spec: Callable[..., Any]) -> None:

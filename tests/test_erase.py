@@ -15,8 +15,8 @@ from augmill.transforms.backend import in_graph
 from augmill.transforms.base import Params, Sample, TransformError
 from augmill.transforms.erase import OPS, RandomErasing
 from augmill.transforms.objects import Objects
-from augmill.transforms.policy import carry_out, finished
 from augmill.transforms.randomness import Draws
+from augmill.transforms.rendering import carry_out, finished
 
 WINDOW = np.s_[20:70, 90:120]
 PARAMS: Params = {"erase": True, "top": 20, "left": 90, "height": 50, "width": 30}

@@ -9,7 +9,15 @@ from typing import Any
 import pytest
 
 from augmill.pipeline.errors import BuildError
-from augmill.pipeline.estimate import Estimate, check_room, check_writable, default_workers, estimate
+from augmill.pipeline.estimate import (
+    TENSORFLOW_SECONDS,
+    WORKER_START_SECONDS,
+    Estimate,
+    check_room,
+    check_writable,
+    default_workers,
+    estimate,
+)
 from augmill.pipeline.judgement import CheckReport
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.plan import make_plan
@@ -27,8 +35,9 @@ def test_the_estimate_is_the_sample_times_the_whole(tmp_path: Path, make_spec: C
     copies = 3 * train + (48 - train)
     assert one.records == copies == 116
     assert one.bytes == 1000 * copies
-    assert one.seconds - 8 == pytest.approx(0.5 * 48 + 2.0 * 2 * train)
-    assert two.seconds - 8 == pytest.approx((one.seconds - 8) / 2)
+    start = WORKER_START_SECONDS
+    assert one.seconds - start == pytest.approx(0.5 * 48 + 2.0 * 2 * train)
+    assert two.seconds - start == pytest.approx((one.seconds - start) / 2)
     assert one.free > 0
 
 
@@ -40,7 +49,17 @@ def test_originals_cost_no_augmentation(tmp_path: Path, make_spec: Callable[...,
 
     cost = estimate(spec, plan, report, 1, tmp_path)
 
-    assert cost.seconds - 8 == 3 * plan.splits["train"].examples
+    assert cost.seconds - WORKER_START_SECONDS == 3 * plan.splits["train"].examples
+
+
+def test_tensorflow_takes_its_time_where_workers_need_it(tmp_path: Path, make_spec: Callable[..., Any]) -> None:
+    light, heavy = (make_spec(kernels=kernels) for kernels in ("fast", "reference"))
+    report = CheckReport(Effects([]))
+    plan = make_plan(light, list_source(light))
+
+    costs = [estimate(spec, plan, report, 1, tmp_path) for spec in (light, heavy)]
+
+    assert [cost.seconds for cost in costs] == [WORKER_START_SECONDS, WORKER_START_SECONDS + TENSORFLOW_SECONDS]
 
 
 def test_what_stands_already_needs_no_room() -> None:

@@ -18,8 +18,9 @@ from augmill.transforms.catalog import OPS
 from augmill.transforms.examples import example_of
 from augmill.transforms.grammar import parse_policy
 from augmill.transforms.objects import Objects
-from augmill.transforms.policy import Policy, carry_out, finished
+from augmill.transforms.policy import Policy
 from augmill.transforms.randomness import Draws
+from augmill.transforms.rendering import carry_out, finished
 
 SIZES = ((32, 32), (224, 224), (375, 500), (1, 57), (57, 1), (1, 1))
 COPIES = 12

@@ -24,8 +24,8 @@ from augmill.transforms.geometry import (
     Transpose,
 )
 from augmill.transforms.objects import Objects
-from augmill.transforms.policy import carry_out
 from augmill.transforms.randomness import Draws
+from augmill.transforms.rendering import carry_out
 
 FLIPS = [
     (RandomFlipLeftRight(), np.s_[:, ::-1], tf.image.stateless_random_flip_left_right),

@@ -20,9 +20,12 @@ def no_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
         def __init__(self, workspace: materialize.Workspace) -> None:
             self._name = workspace.path.name
 
-        def __call__(self, block: int) -> dict[str, int]:
+        def begin(self, block: int) -> int:
             assert self._name == "somewhere"
-            return {"images": 10 * block}
+            return 10 * block
+
+        def wait(self) -> None:
+            pass
 
     monkeypatch.setattr(materialize, "Materializer", Pretend)
 
@@ -33,6 +36,27 @@ def test_every_block_is_materialized_once(no_pixels: None) -> None:
     with beam.Pipeline(runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner") as pipeline:
         rows = build_graph(pipeline, "somewhere", [0, 1, 2, 5])
         assert_that(rows, equal_to([(0, 0), (1, 10), (2, 20), (5, 50)]))
+
+
+def test_a_bundle_is_not_done_before_its_last_block_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a thread does after `process` has returned must still be able to fail the bundle."""
+
+    class Failing:
+        def __init__(self, workspace: materialize.Workspace) -> None:
+            pass
+
+        def begin(self, block: int) -> int:
+            return 1
+
+        def wait(self) -> None:
+            raise materialize.BlockError("block 0 cannot be written: No space left on device")
+
+    monkeypatch.setattr(materialize, "Materializer", Failing)
+    with (
+        pytest.raises(Exception, match="block 0 cannot be written"),
+        beam.Pipeline(runner="apache_beam.runners.portability.fn_api_runner.FnApiRunner") as pipeline,
+    ):
+        build_graph(pipeline, "somewhere", [0])
 
 
 def test_the_graph_is_one_chain_with_named_stages() -> None:

@@ -24,7 +24,7 @@ from augmill.transforms.keras_affine import (
 )
 from augmill.transforms.motion import BEYOND
 from augmill.transforms.objects import Objects
-from augmill.transforms.policy import carry_out, finished
+from augmill.transforms.rendering import carry_out, finished
 
 SAMPLED: list[tuple[type[Any], dict[str, Any], Params]] = [
     (RandomRotation, {"factor": 0.5}, {"degrees": 33.7}),

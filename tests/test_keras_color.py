@@ -22,7 +22,7 @@ from augmill.transforms.keras_color import (
     RandomHue,
     RandomSaturation,
 )
-from augmill.transforms.policy import carry_out, finished
+from augmill.transforms.rendering import carry_out, finished
 
 JITTER = RandomColorJitter(
     brightness_factor=0.2, contrast_factor=(0.5, 0.1), saturation_factor=(0.3, 0.8), hue_factor=1

@@ -16,7 +16,7 @@ from augmill.transforms.backend import in_graph
 from augmill.transforms.base import GeometricTransform, Params, Sample, TransformError
 from augmill.transforms.keras_crop import OPS, CenterCrop, RandomCrop, Resizing
 from augmill.transforms.objects import Objects
-from augmill.transforms.policy import carry_out, finished
+from augmill.transforms.rendering import carry_out, finished
 
 
 def transformed(op: GeometricTransform, image: np.ndarray, params: Params | None = None) -> np.ndarray:

@@ -19,7 +19,7 @@ from augmill.transforms.keras_filter import (
     RandomGaussianBlur,
     RandomSharpness,
 )
-from augmill.transforms.policy import carry_out, finished
+from augmill.transforms.rendering import carry_out, finished
 
 
 def transformed(op: PixelTransform, image: np.ndarray, **params: Any) -> np.ndarray:

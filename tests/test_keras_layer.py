@@ -14,8 +14,8 @@ from augmill.transforms.base import Sample, TransformError
 from augmill.transforms.catalog import OPS
 from augmill.transforms.examples import example_of
 from augmill.transforms.keras_layer import PREFIX, KerasTransform, image_layer_class, keras_settings, make_layer
-from augmill.transforms.policy import carry_out, finished
 from augmill.transforms.randomness import Draws
+from augmill.transforms.rendering import carry_out, finished
 
 DRIVEN = [name for name, op in OPS.items() if issubclass(op, KerasTransform)]
 

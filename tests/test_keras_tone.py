@@ -20,7 +20,7 @@ from augmill.transforms.keras_tone import (
     RandomPosterization,
     Solarization,
 )
-from augmill.transforms.policy import carry_out, finished
+from augmill.transforms.rendering import carry_out, finished
 
 
 def transformed(op: PixelTransform, image: np.ndarray, **params: Any) -> np.ndarray:

@@ -17,8 +17,8 @@ from augmill.transforms.base import GeometricTransform, Params, Sample, Transfor
 from augmill.transforms.keras_warp import OPS, RandomElasticTransform, RandomPerspective
 from augmill.transforms.motion import BEYOND
 from augmill.transforms.objects import Objects
-from augmill.transforms.policy import carry_out, finished
 from augmill.transforms.randomness import normal_noise
+from augmill.transforms.rendering import carry_out, finished
 
 CORNERS = ("top_left", "top_right", "bottom_left", "bottom_right")
 TILT: Params = {

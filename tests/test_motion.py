@@ -19,7 +19,8 @@ from augmill.transforms.motion import (
     still,
     translation,
 )
-from augmill.transforms.objects import HIDDEN, OCCLUDED, VISIBLE, Objects, polygon_area
+from augmill.transforms.objects import HIDDEN, OCCLUDED, VISIBLE, Objects
+from augmill.transforms.polygon import polygon_area
 
 SHAPE = (40, 60)
 # What SciPy calls the ways to go on beyond the edges.
@@ -236,6 +237,12 @@ class TestOutlines:
         assert moved.boxes.tolist() == [[0, 0, 10, 10], [20, 0, 30, 10]]
         assert moved.keypoints is not None
         assert moved.keypoints[:, 0, 0].tolist() == [5, 25]
+
+    @pytest.mark.parametrize(("left", "count"), [(1e-6, 1), (1e-8, 0)])
+    def test_a_sliver_is_nothing(self, left: float, count: int) -> None:
+        assert len(Motion(SHAPE, translation(left - 30, 0)).move_objects(one_object(BOX))) == count
+        thin = one_object([[10, 5], [10 + left, 5], [10 + left, 15], [10, 15]])
+        assert len(Motion(SHAPE, rotation(0.0)).move_objects(thin)) == count
 
     def test_there_and_back_an_outline_is_what_it_was(self) -> None:
         turn = about_centre(rotation(0.4), SHAPE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from augmill.pipeline.publish import publish
 from augmill.pipeline.version import Version
 from augmill.pipeline.workspace import Workspace
 
-FACTS = {"started": "2001-01-01T00:00:00+00:00", "seconds": 1.0, "workers": 1}
+FACTS: dict[str, Any] = {"started": "2001-01-01T00:00:00+00:00", "seconds": 1.0, "workers": 1}
 
 
 @pytest.fixture
@@ -84,6 +85,21 @@ def test_effects_of_all_blocks_are_added_up(finished: tuple[Any, Any, Workspace,
 
     flip, brightness, hue, zoom = version.manifest.effects
     assert flip["applied"] == brightness["applied"] == hue["applied"] + zoom["applied"] == 2 * 34
+
+
+def test_the_work_is_timed_from_the_first_record_to_the_last(finished: tuple[Any, Any, Workspace, Path]) -> None:
+    """Blocks that an interrupted build left are not part of it."""
+    spec, plan, workspace, target = finished
+    since = datetime.datetime.fromisoformat(FACTS["started"]).timestamp()
+    for block in range(plan.blocks):
+        row = workspace.row(block)
+        assert row is not None
+        row["span"] = [since + 3 * block - 6, since + 3 * block - 4.5]
+        workspace.write_row(block, row)
+
+    build = _publish(spec, plan, workspace, target).manifest.build
+
+    assert build["job_seconds"] == 3 * (plan.blocks - 3) + 1.5
 
 
 def test_a_version_that_stands_is_not_replaced(finished: tuple[Any, Any, Workspace, Path]) -> None:

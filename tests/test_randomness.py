@@ -51,6 +51,31 @@ def test_a_draw_is_pinned_for_ever() -> None:
     assert keyed_digest("a", 1).hex() == "51e7425225f259e026df790c9b1fd1dc"
 
 
+@pytest.mark.parametrize("name", [{}, {"seed": 2**62, "key": "\udcff/größe.jpg"}, {"copy": 9, "at": "4.1~3"}])
+def test_a_stream_is_that_of_numpys_philox_with_the_hash_of_its_name_as_key(name: dict[str, Any]) -> None:
+    draws = stream(**name)
+    parts = {"seed": 7, "key": "rose/1.jpg", "copy": 1, "at": "2", **name}
+    key = int.from_bytes(keyed_digest("draws", *parts.values()), "little")
+    words = np.random.Philox(key=key).random_raw(19)
+    assert [draws.uniform(0, 1) for _ in range(19)] == ((words >> np.uint64(11)) * 2.0**-53).tolist()
+
+
+def test_streams_that_are_drawn_from_in_turns_do_not_meet() -> None:
+    """Whatever they share, in one thread or in several."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    def draw(key: str) -> list[float]:
+        draws = stream(key=key)
+        return [draws.uniform(0, 1) for _ in range(40)]
+
+    alone = [draw(key) for key in KEYS[:60]]
+    streams = [stream(key=key) for key in KEYS[:60]]
+    turns = [[each.uniform(0, 1) for each in streams] for _ in range(40)]
+    assert [list(drawn) for drawn in zip(*turns, strict=True)] == alone
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(draw, KEYS[:60])) == alone
+
+
 def test_draws_neither_use_nor_move_the_global_generators() -> None:
     drawn = []
     for seed in (1, 2):

@@ -54,7 +54,7 @@ def test_renditions_that_lose_every_object_are_drawn_anew(render: Callable[..., 
             assert steps == first and np.array_equal(sample.image, before.image), "a good rendition stays as it was"
         elif steps:
             assert steps != first
-    renderer.count(written=True)
+    renderer.count([renderer.take()])
     lost = sum(len(sample.objects) == 0 for sample, _ in plain)
     assert renderer.objects["redrawn"] >= lost > 0
     applied = next(iter(renderer.effects)).applied
@@ -67,7 +67,7 @@ def test_a_rendition_given_up_is_the_image_as_it_is(render: Callable[..., Any], 
     for sample, steps in made:
         assert steps == []
         assert len(sample.objects) == 1 and sample.objects.visible[0] == 1.0
-    renderer.count(written=True)
+    renderer.count([renderer.take()])
     assert (renderer.objects["given_up"], renderer.objects["redrawn"]) == (5, 0)
 
 
@@ -97,9 +97,13 @@ def test_a_rendition_in_which_nothing_was_drawn_keeps_to_the_limits_too(
     assert renderer.replay(opened, 1, steps).equals(sample)
 
 
-def test_a_label_or_an_id_that_stands_for_nothing_is_refused(photo: np.ndarray, make_spec: Callable[..., Any]) -> None:
+def test_a_label_or_an_id_that_stands_for_nothing_is_refused(
+    photo: np.ndarray, make_spec: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_labels.py").write_text("import numpy as np\ndef f(image: np.ndarray):\n    return image\n")
+    monkeypatch.syspath_prepend(tmp_path)
     known = AnnotationInfo(kinds=("boxes", "masks"), classes=("face",), mask_classes=("skin", "fur"))
-    renderer = Renderer(make_spec(), ["cat", "coffee"], annotations=known)
+    renderer = Renderer(make_spec(augment=["own_labels:f"]), ["cat", "coffee"], annotations=known)
     boxes = Objects.from_boxes(CORNER, np.array([0]))
     mask = np.zeros(photo.shape[:2], np.uint8)
     mask[0] = 255  # none

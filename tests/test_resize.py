@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from augmill.transforms.base import Sample, TransformError
-from augmill.transforms.policy import carry_out
+from augmill.transforms.rendering import carry_out
 from augmill.transforms.resize import OPS, Resize, ResizeWithPad
 from augmill.transforms.window import METHODS
 

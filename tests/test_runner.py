@@ -12,16 +12,19 @@ from typing import Any
 
 import pytest
 
+from augmill.pipeline.driver import order
 from augmill.pipeline.errors import BuildError, OptionError
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.plan import make_plan
-from augmill.pipeline.runner import check_beam_options, run_local
+from augmill.pipeline.runner import Driver, _environment, check_beam_options, run_local
 from augmill.pipeline.workspace import Workspace
 
 START = "import sys; from augmill.pipeline.driver import main; main(sys.argv[1:])"
+TO_STDOUT = "1"  # where the driver is to say why it ends
 FUNCTIONS = """
 import os
 import signal
+import time
 
 import numpy as np
 
@@ -31,6 +34,10 @@ def kill_the_worker(image: np.ndarray):
 
 def invert(image: np.ndarray):
     return 255 - image
+
+
+def linger(image: np.ndarray):
+    time.sleep(60)
 """
 
 
@@ -113,15 +120,57 @@ def test_beam_flags_that_beam_does_not_know_are_refused() -> None:
         check_beam_options(["--direct_num_workers=abc"])
 
 
-def test_the_job_ends_when_standard_input_closes(prepare: Callable[[str], Workspace]) -> None:
-    """Whoever started the driver holds its standard input open; a dead launcher holds nothing."""
-    driver = subprocess.Popen(
-        [sys.executable, "-c", START, str(prepare("invert").path), "1", "--runner=FnApiRunner"],
+def _start_driver() -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", START, TO_STDOUT],
         stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         start_new_session=True,
     )
+
+
+def test_the_job_ends_when_standard_input_closes(prepare: Callable[[str], Workspace]) -> None:
+    """Whoever started the driver holds its standard input open; a dead launcher holds nothing."""
+    driver = _start_driver()
     assert driver.stdin is not None
+    driver.stdin.write(order(prepare("linger"), ["--runner=FnApiRunner"]))
     driver.stdin.close()
 
     assert driver.wait(timeout=60) == -signal.SIGKILL
+
+
+def test_a_driver_that_gets_no_order_ends_by_itself() -> None:
+    driver = _start_driver()
+
+    assert driver.communicate(timeout=60) == (b"", None)
+    assert driver.returncode == 0
+
+
+def test_a_driver_waits_for_its_order_and_leaves_nothing_if_none_comes(prepare: Callable[[str], Workspace]) -> None:
+    import psutil
+
+    before = set(psutil.Process().children(recursive=True))
+    workspace, told = prepare("invert"), list[int]()
+    with Driver():
+        assert len(set(psutil.Process().children()) - before) == 1
+    assert set(psutil.Process().children(recursive=True)) <= before
+
+    with Driver() as driver:
+        driver.run(workspace, workers=1, progress=told.append)
+    assert told[-1] == sum(workspace.plan().records(workspace.spec()).values())
+
+
+def test_a_job_whose_log_cannot_be_written_says_so(prepare: Callable[[str], Workspace]) -> None:
+    workspace = prepare("invert")
+    workspace.log.mkdir()
+
+    with pytest.raises(BuildError, match=r"Is a directory.*job\.log"):
+        run_local(workspace, workers=1, progress=lambda done: None)
+
+
+def test_a_worker_keeps_the_memory_of_an_image_for_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000")
+    environment = _environment()
+    assert int(environment["MALLOC_MMAP_THRESHOLD_"]) > 10_000_000
+    assert environment["MALLOC_TRIM_THRESHOLD_"] == "1000", "what the reader has set is left alone"

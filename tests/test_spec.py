@@ -99,7 +99,7 @@ def test_the_canonical_form_has_every_default() -> None:
         "keep_original": True,
         "max_bad_fraction": 0.001,
         "block_examples": None,
-        "kernels": "reference",
+        "kernels": "fast",
         "augment": [],
     }
 
@@ -129,7 +129,7 @@ def test_the_place_of_the_file_does_not_change_the_digest(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     "same",
     [
-        {"keep_original": True, "max_bad_fraction": 0.001, "kernels": "reference", "block_examples": None},
+        {"keep_original": True, "max_bad_fraction": 0.001, "kernels": "fast", "block_examples": None},
         {"image": {"size": [64, 48], "encoding": "png", "fit": "stretch", "quality": 95, "work_size": None}},
         {"splits": {"test": 1 / 4, "train": 3 / 4}},
     ],

@@ -39,6 +39,22 @@ print(json.dumps({"found": found, "counts": counts, "version": str(builder.versi
 """
 
 
+def test_features_are_described_without_tensorflow() -> None:
+    code = """
+import sys
+from augmill.pipeline.annotation_info import AnnotationInfo
+from augmill.pipeline.spec import Spec
+from augmill.pipeline.tfds_metadata import tfds_features
+for image in ({"encoding": "jpeg"}, {"encoding": "png"}, {"encoding": "raw", "size": [8, 8]}):
+    spec = Spec(name="a", version="1.0.0", source={"folder": "."}, image=image, augment=["mix_up"])
+    kinds = {"kinds": ("boxes", "masks", "keypoints"), "classes": ("a",), "keypoint_names": ("l",)}
+    tfds_features(spec, ["a", "b"], AnnotationInfo(**kinds, mask_classes=("x",), mask_bits=16, crowd=True)).to_json()
+print("tensorflow" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.stderr) == ("False\n", "")
+
+
 @pytest.mark.parametrize("encoding", ["png", "raw", "jpeg"])
 def test_every_record_comes_back_through_tfds(
     encoding: str, tmp_path: Path, make_spec: Callable[..., Any], publish_version: Callable[..., Version]

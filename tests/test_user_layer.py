@@ -24,8 +24,9 @@ from augmill.transforms.base import KEPT, KINDS, REFUSED, Sample, TransformError
 from augmill.transforms.function import UserFunction
 from augmill.transforms.grammar import parse_policy
 from augmill.transforms.objects import Objects
-from augmill.transforms.policy import Policy, draw_and_apply, finished
+from augmill.transforms.policy import Policy
 from augmill.transforms.randomness import Draws
+from augmill.transforms.rendering import draw_and_apply, finished
 from augmill.transforms.repeatable import repeats_itself
 from augmill.transforms.user_layer import UserLayer
 

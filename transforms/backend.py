@@ -16,19 +16,26 @@ import numpy as np
 
 from augmill.transforms.base import Params, PixelTransform, TransformError
 
+_ONE_CORE = {
+    "CUDA_VISIBLE_DEVICES": "-1",
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+}
+
 
 def claim_one_core() -> None:
     """Bind this process to the CPU and to one thread an op: augmill runs a process per core.
 
-    Raises nothing where TensorFlow has already started: its threads are then another's to choose.
+    TensorFlow is not imported for it, and keeps to it whenever it is. Where it has already started its threads are
+    another's to choose, and nothing is raised.
     """
-    os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
-    tf = tensorflow()
-    try:
-        tf.config.threading.set_inter_op_parallelism_threads(1)
-        tf.config.threading.set_intra_op_parallelism_threads(1)
-    except RuntimeError:
-        pass
+    os.environ.update(_ONE_CORE)
+    if "tensorflow" in sys.modules:
+        threading_options = tensorflow().config.threading
+        with contextlib.suppress(RuntimeError):
+            threading_options.set_inter_op_parallelism_threads(1)
+            threading_options.set_intra_op_parallelism_threads(1)
 
 
 _importing = threading.Lock()

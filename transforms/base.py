@@ -5,10 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
 
+from augmill.transforms.levels import histogram
 from augmill.transforms.motion import Motion
 from augmill.transforms.objects import Objects
 from augmill.transforms.randomness import Draws
@@ -52,6 +54,16 @@ class Sample:
         has = {"boxes": self.objects is not None, "masks": self.mask is not None, "keypoints": keypoints}
         return tuple(kind for kind in KINDS if has[kind])
 
+    @property
+    def has_annotations(self) -> bool:
+        """Whether there is anything that must go with the pixels."""
+        return self.objects is not None or self.mask is not None
+
+    @cached_property
+    def counts(self) -> np.ndarray:
+        """How many pixels of each channel of a uint8 image have each level: int64 [channels, 256], counted once."""
+        return histogram(self.image)
+
     def moved(self, image: np.ndarray, motion: Motion) -> Sample:
         """This sample with `image`, which `motion` made of its own, and every annotation moved along."""
         return replace(
@@ -66,7 +78,7 @@ class Sample:
         mine, theirs = (self.objects, self.mask), (other.objects, other.mask)
         return (
             (self.label, self.mixture) == (other.label, other.mixture)
-            and np.array_equal(self.image, other.image)
+            and (self.image is other.image or np.array_equal(self.image, other.image))
             and (mine[0] is theirs[0] or (mine[0] is not None and theirs[0] is not None and mine[0].equals(theirs[0])))
             and (mine[1] is theirs[1] or np.array_equal(mine[1], theirs[1]))  # type: ignore[arg-type]
         )
@@ -85,14 +97,12 @@ class Transform(ABC):
       draws: for each drawn parameter, its distribution.
       in_floats: whether the op takes and gives float32 in [0, 255], rounded only after the last such op in a row;
         others take and give uint8.
-      kernels: the implementations there are.
     """
 
     name: ClassVar[str] = ""
     takes: ClassVar[Mapping[str, str]] = {}
     draws: ClassVar[Mapping[str, str]] = {}
     in_floats: ClassVar[bool] = False
-    kernels: ClassVar[tuple[str, ...]] = ("reference",)
 
     @abstractmethod
     def draw(self, draws: Draws, shape: Shape) -> Params:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -75,7 +76,7 @@ class RandomErasing(PixelTransform):
     def chances(self) -> dict[str, float]:
         return {"erase": mean_chance(self.factor)}
 
-    @property
+    @cached_property
     def _scales(self) -> Pair:
         return check_pair("scale", self.scale, low=0, high=1, scalar="from zero")
 

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import cv2
 import numpy as np
 
 from augmill.transforms.audit import numbers
 from augmill.transforms.base import MixTransform, Params, Sample, Transform, TransformError
 from augmill.transforms.composition import Node
 from augmill.transforms.objects import Objects
-from augmill.transforms.policy import Policy, carry_out, finished
+from augmill.transforms.policy import Policy
+from augmill.transforms.rendering import carry_out, finished
 
 BINS = 16
 _LEFT_OF_CHANGE = 0.1  # two ops cancel where less than this share of what either changed is left after both
@@ -94,11 +96,13 @@ class Findings:
 def _distance(one: Sample, other: Sample) -> float:
     if one.image.shape != other.image.shape:
         return float("inf")
+    if one.image.dtype == other.image.dtype == np.uint8:
+        return cv2.norm(one.image, other.image, cv2.NORM_L1) / one.image.size
     return float(np.abs(one.image.astype(np.float32) - other.image.astype(np.float32)).mean())
 
 
-def strays(op: Transform, sample: Sample, params: Params) -> list[str]:
-    """Say where an op moves boxes or the mask otherwise than pixels.
+def strays(op: Transform, sample: Sample, params: Params, kernels: str = "reference") -> list[str]:
+    """Say where an op, carried out by kernels of this name, moves boxes or the mask otherwise than pixels.
 
     Each object of the sample, or the middle of an image that has a mask alone, is painted as a white rectangle on black
     and sent through the op by itself; where its box and its mask end is compared with where its pixels do.
@@ -112,17 +116,21 @@ def strays(op: Transform, sample: Sample, params: Params) -> list[str]:
     middle = np.array([[width // 3, height // 3, width - width // 3, height - height // 3]], np.float64)
     boxes = middle if sample.objects is None else sample.objects.boxes
     largest = np.argsort(-np.prod(boxes[:, 2:] - boxes[:, :2], axis=1), kind="stable")[:_MOST_OBJECTS]
-    return [line for i in largest for line in _judge(op, sample, params, int(i), np.rint(boxes[i]).astype(int))]
+    found: list[str] = []
+    for i in map(int, largest):
+        box = np.rint(boxes[i]).astype(int)
+        if min(box[2] - box[0], box[3] - box[1]) < _SMALLEST_SIDE:
+            continue
+        try:
+            pair = [finished(carry_out(op, one, params, kernels)) for one in _painted(sample, i, box)]
+        except TransformError:
+            continue  # told by the check itself, on the image as it is
+        found += _judge(*pair)
+    return found
 
 
-def _judge(op: Transform, sample: Sample, params: Params, number: int, box: np.ndarray) -> Iterator[str]:
-    if min(box[2] - box[0], box[3] - box[1]) < _SMALLEST_SIDE:
-        return
-    before, blank = _painted(sample, number, box)
-    try:
-        after, empty = finished(carry_out(op, before, params)), finished(carry_out(op, blank, params))
-    except TransformError:
-        return  # told by the check itself, on the image as it is
+def _judge(after: Sample, empty: Sample) -> Iterator[str]:
+    """Compare where the box and the mask of a painted sample are with where it differs from the one without paint."""
     bright = _differing(after.image, empty.image)
     if after.mask is not None and bright is not None:
         inside = after.mask == 1

@@ -157,11 +157,11 @@ class Resizing(DrawsNothing, KerasTransform, GeometricTransform):
         return shape[0], shape[1]
 
     def motion(self, params: Params, shape: Shape) -> Motion:
-        top, left, height, width = self._frame(shape)
+        top, left, height, width = self.frame(shape)
         matrix = scaling(self.width / width, self.height / height) @ translation(-left, -top)
         return Motion((self.height, self.width), matrix)
 
-    def _frame(self, shape: Shape) -> Frame:
+    def frame(self, shape: Shape) -> Frame:
         """What of the image, margins included, is resized."""
         size = (self.height, self.width)
         if self.crop_to_aspect_ratio:

@@ -169,13 +169,20 @@ class RandomElasticTransform(GeometricTransform):
     def motion(self, params: Params, shape: Shape) -> Motion:
         if not params["warp"]:
             return still(shape)
+        return Motion((shape[0], shape[1]), field=self.field(params, shape), beyond=self.fill_mode)
+
+    def field(self, params: Params, shape: Shape, dtype: type = np.float64) -> np.ndarray:
+        """The point of the source that each pixel of the result shows: [height, width, 2] of (x, y)."""
         height, width = shape[:2]
         deviation = min(height, width) * 0.05 * params["scale"]
         reach = max(height, width) * 0.1 * params["scale"]
-        noise = deviation * normal_noise(params["noise_seed"], (2, height, width))
-        centres = np.mgrid[0:height, 0:width][::-1] + 0.5
-        places = [place + reach * _smoothed(shift, deviation) for place, shift in zip(centres, noise, strict=True)]
-        return Motion((height, width), field=np.stack(places, axis=-1), beyond=self.fill_mode)
+        noise = normal_noise(params["noise_seed"], (2, height, width), dtype)
+        field: np.ndarray = np.empty((height, width, 2), dtype)
+        for axis, shift in enumerate(noise):
+            field[..., axis] = deviation * reach * _smoothed(shift, deviation)
+        field[..., 0] += np.arange(width, dtype=dtype) + 0.5
+        field[..., 1] += (np.arange(height, dtype=dtype) + 0.5)[:, None]
+        return field
 
 
 def _smoothed(field: np.ndarray, deviation: float) -> np.ndarray:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from augmill.transforms import curves
+
 LEVELS = np.arange(256)
 
 
@@ -17,7 +19,7 @@ def autocontrast(image: np.ndarray) -> np.ndarray:
 
     A channel of one level stays as it is. Equivalent: `PIL.ImageOps.autocontrast`.
     """
-    return look_up(image, np.stack([_stretched(counts) for counts in _histograms(image)]))
+    return _bent(image, curves.autocontrast)
 
 
 def equalize(image: np.ndarray) -> np.ndarray:
@@ -25,7 +27,7 @@ def equalize(image: np.ndarray) -> np.ndarray:
 
     A channel of one level, or of few pixels, stays as it is. Equivalent: `PIL.ImageOps.equalize`.
     """
-    return look_up(image, np.stack([_equalized(counts) for counts in _histograms(image)]))
+    return _bent(image, curves.equalize)
 
 
 def posterize(image: np.ndarray, bits: int) -> np.ndarray:
@@ -33,7 +35,7 @@ def posterize(image: np.ndarray, bits: int) -> np.ndarray:
 
     Equivalent: `PIL.ImageOps.posterize`.
     """
-    return look_up(image, LEVELS & ~((1 << (8 - bits)) - 1))
+    return _bent(image, curves.posterize(bits))
 
 
 def solarize(image: np.ndarray, threshold: float) -> np.ndarray:
@@ -41,7 +43,7 @@ def solarize(image: np.ndarray, threshold: float) -> np.ndarray:
 
     Equivalent: `PIL.ImageOps.solarize`.
     """
-    return look_up(image, np.where(threshold > LEVELS, LEVELS, 255 - LEVELS))
+    return _bent(image, curves.solarize(threshold))
 
 
 def solarize_add(image: np.ndarray, addition: int, threshold: int = 128) -> np.ndarray:
@@ -49,12 +51,12 @@ def solarize_add(image: np.ndarray, addition: int, threshold: int = 128) -> np.n
 
     Source: Cubuk et al., "AutoAugment", whose code has it beside Pillow's ops.
     """
-    return look_up(image, np.where(threshold > LEVELS, np.clip(LEVELS + addition, 0, 255), LEVELS))
+    return _bent(image, curves.solarize_add(addition, threshold))
 
 
 def invert(image: np.ndarray) -> np.ndarray:
     """Make a negative: level v becomes 255 - v. Equivalent: `PIL.ImageOps.invert`."""
-    return cv2.bitwise_not(image).reshape(image.shape)
+    return _bent(image, curves.invert)
 
 
 def color(image: np.ndarray, factor: float) -> np.ndarray:
@@ -70,8 +72,7 @@ def contrast(image: np.ndarray, factor: float) -> np.ndarray:
 
     Equivalent: `PIL.ImageEnhance.Contrast`.
     """
-    mean = int(luma(image).mean() + 0.5)
-    return look_up(image, _blend(np.full(256, mean, np.uint8), LEVELS.astype(np.uint8), factor))
+    return _bent(image, curves.blend_with(int(luma(image).mean() + 0.5), factor))
 
 
 def brightness(image: np.ndarray, factor: float) -> np.ndarray:
@@ -79,7 +80,7 @@ def brightness(image: np.ndarray, factor: float) -> np.ndarray:
 
     Equivalent: `PIL.ImageEnhance.Brightness`.
     """
-    return look_up(image, _blend(np.zeros(256, np.uint8), LEVELS.astype(np.uint8), factor))
+    return _bent(image, curves.blend_with(0, factor))
 
 
 def sharpness(image: np.ndarray, factor: float) -> np.ndarray:
@@ -102,40 +103,30 @@ def luma(image: np.ndarray) -> np.ndarray:
 
 
 def look_up(image: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Replace each level v by table[v], or table[channel, v] for a table of each channel."""
-    columns = np.ascontiguousarray(np.atleast_2d(table).T.astype(np.uint8))
-    shape = (256, 1) if columns.shape[1] == 1 else (256, 1, columns.shape[1])
-    return cv2.LUT(np.ascontiguousarray(image), columns.reshape(shape)).reshape(image.shape)
+    """Replace each level by what a table, uint8 or float32 [channels or 1, 256], has for it."""
+    channels = image.shape[2]
+    shared = len(table) == 1
+    # A row of pixels is to OpenCV what an image is, and needs no table of three channels where one does for all.
+    flat = image.reshape(image.shape[0], -1) if shared else image
+    found: np.ndarray = cv2.LUT(flat, table[0] if shared else np.ascontiguousarray(table.T).reshape(256, 1, channels))
+    return found.reshape(image.shape)
 
 
-def _histograms(image: np.ndarray) -> list[np.ndarray]:
-    """How often each level comes up in each channel."""
-    return [np.bincount(image[..., i].ravel(), minlength=256) for i in range(image.shape[2])]
+def histogram(image: np.ndarray) -> np.ndarray:
+    """Count how many pixels of each channel have each level: int64 [channels, 256]."""
+    # OpenCV counts in float32, exactly up to 16.8 million pixels of a level.
+    counts = [cv2.calcHist([image], [channel], None, [256], [0, 256]) for channel in range(image.shape[2])]
+    return np.array(counts).reshape(-1, 256).astype(np.int64)
 
 
-def _stretched(counts: np.ndarray) -> np.ndarray:
-    found = np.flatnonzero(counts)
-    low, high = int(found[0]), int(found[-1])
-    if high <= low:
-        return LEVELS
-    scale = 255.0 / (high - low)
-    return np.clip((LEVELS * scale - low * scale).astype(np.int64), 0, 255)
-
-
-def _equalized(counts: np.ndarray) -> np.ndarray:
-    found = counts[counts > 0]
-    step = int(found.sum() - found[-1]) // 255
-    if len(found) <= 1 or step == 0:
-        return LEVELS
-    below = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    return np.minimum((below + step // 2) // step, 255)
+def _bent(image: np.ndarray, curve: curves.Curve) -> np.ndarray:
+    """Give each level of an image what a curve makes of it."""
+    table = curve(LEVELS[None].astype(np.float32), lambda: histogram(image))
+    return look_up(np.ascontiguousarray(image), table.astype(np.uint8))
 
 
 def _blend(first: np.ndarray, second: np.ndarray, factor: float) -> np.ndarray:
-    """first + factor * (second - first), in float32 and truncated, saturating at 0 and 255."""
-    start = first.astype(np.float32)
-    mixed = start + np.float32(factor) * (second.astype(np.float32) - start)
-    return np.clip(mixed, 0, 255).astype(np.uint8)
+    return curves.blended(first, second, factor).astype(np.uint8)
 
 
 def _smoothed(image: np.ndarray) -> np.ndarray:

@@ -26,7 +26,8 @@ from augmill.transforms.base import (
     TransformError,
     check_number,
 )
-from augmill.transforms.objects import HIDDEN, Objects, clip_to_side, clip_to_window, polygon_area
+from augmill.transforms.objects import HIDDEN, Objects
+from augmill.transforms.polygon import clip_to_side, clip_to_window, polygon_area
 from augmill.transforms.randomness import Draws
 
 _LEAST_AREA = 1e-6  # square pixels

@@ -11,9 +11,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from augmill.transforms.objects import (
-    HIDDEN,
-    Objects,
+from augmill.transforms.gather import gather, is_affine, keeps_rows, places_under
+from augmill.transforms.objects import HIDDEN, Objects
+from augmill.transforms.polygon import (
+    Polygons,
     clip_to_side,
     clip_to_window,
     lies_inside,
@@ -23,13 +24,13 @@ from augmill.transforms.objects import (
 
 BEYOND = ("constant", "nearest", "reflect", "wrap")  # what stands where the source does not reach
 
-_NUDGE = 1e-7  # pixels: a place on the line between two is in the second, whatever the last bit of a cosine is
 _HORIZON = 1e-6  # a point closer than this to a homography's horizon is beyond it
 _EDGE_STEP = 2.0  # pixels between the points of an edge that a field bends
 _INVERSE_STEPS = 60
 _CLOSE = 1e-3  # pixels: a place found this well is found
 _DAMPING = 0.5  # whole steps run back and forth for ever where a field is steep
 _LEAST_AREA = 1e-6  # square pixels: what is left of an object that is less is nothing
+_BAND = 2**15  # pixels of a mask that move at a time: their places stay in the processor's cache
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,11 @@ class Motion:
         if self.field is not None:
             return self._against_field(points)
         assert self.matrix is not None
-        return _flattened(np.column_stack([points, np.ones(len(points))]) @ self.matrix.T)
+        moved = points @ self.matrix[:2, :2].T + self.matrix[:2, 2]
+        if is_affine(self.matrix):
+            return moved
+        depth = points @ self.matrix[2, :2] + self.matrix[2, 2]
+        return moved / np.where(depth > 0, depth, np.nan)[:, None]
 
     def _against_field(self, points: np.ndarray) -> np.ndarray:
         """Solve field(place) = point: each step goes half of the way that is still missing at the last guess."""
@@ -82,10 +87,15 @@ class Motion:
         """
         if self.field is not None:
             return self.field
+        return np.stack(np.broadcast_arrays(*self._places(range(self.shape[0]))), axis=-1)
+
+    def _places(self, rows: range) -> tuple[np.ndarray, np.ndarray]:
+        """The x and the y of `sources` in some rows, as `gather` takes them."""
+        if self.field is not None:
+            band = self.field[rows.start : rows.stop]
+            return band[..., 0], band[..., 1]
         assert self.matrix is not None
-        inverse = np.linalg.inv(self.matrix)
-        ys, xs = np.mgrid[0 : self.shape[0], 0 : self.shape[1]] + 0.5
-        return _flattened(np.stack([xs, ys, np.ones_like(xs)], axis=-1) @ inverse.T)
+        return places_under(self.matrix, rows, self.shape[1])
 
     def move_pixels(self, image: np.ndarray, *, interpolation: str = "bilinear", fill: float = 0.0) -> np.ndarray:
         """Move an image, float32 [height, width, channels], pixel by pixel as `move_mask` moves a mask.
@@ -98,16 +108,18 @@ class Motion:
           interpolation: "bilinear" between the four nearest pixels, or "nearest".
           fill: the level of the pixels beyond the source where `beyond` is "constant".
         """
-        places = self.sources()
+        x, y = self._places(range(self.shape[0]))
         if interpolation == "nearest":
-            return self._read(image, places, fill)
-        first = np.floor(places - 0.5)
-        x, y = np.moveaxis(places - 0.5 - first, -1, 0)[..., None].astype(np.float32)
-        rows = []
-        for below in (0.5, 1.5):
-            left, right = (self._read(image, first + np.array([column, below]), fill) for column in (0.5, 1.5))
-            rows.append(left * (1 - x) + right * x)
-        moved = rows[0] * (1 - y) + rows[1] * y
+            return gather(image, x, y, beyond=self.beyond, fill=fill)
+        left, top = np.floor(x - 0.5), np.floor(y - 0.5)
+        along, down = (place[..., None].astype(np.float32) for place in (x - 0.5 - left, y - 0.5 - top))
+
+        def level(column: float, row: float) -> np.ndarray:
+            return gather(image, left + column, top + row, beyond=self.beyond, fill=fill)
+
+        upper = level(0.5, 0.5) * (1 - along) + level(1.5, 0.5) * along
+        lower = level(0.5, 1.5) * (1 - along) + level(1.5, 1.5) * along
+        moved = upper * (1 - down) + lower * down
         return np.where(np.isfinite(moved), moved, np.float32(fill))
 
     def move_mask(self, mask: np.ndarray, fill: int = 0) -> np.ndarray:
@@ -115,41 +127,64 @@ class Motion:
 
         `fill` stands where a constant fill of the image does.
         """
-        return self._read(mask, self.sources(), fill)
+        bands = [gather(mask, *self._places(rows), beyond=self.beyond, fill=fill) for rows in self._bands()]
+        return np.concatenate(bands)
 
-    def _read(self, pixels: np.ndarray, places: np.ndarray, fill: float) -> np.ndarray:
-        """The pixels, [height, width] or [height, width, channels], that the points `places` lie in."""
-        columns, in_width = _indices(places[..., 0], pixels.shape[1], self.beyond)
-        rows, in_height = _indices(places[..., 1], pixels.shape[0], self.beyond)
-        found = pixels[rows, columns]
-        if self.beyond == "constant":
-            found[~(in_width & in_height)] = fill
-        return found
+    def _bands(self) -> list[range]:
+        """The rows of the result, as many at a time as have their places in the processor's cache."""
+        height, width = self.shape
+        step = height if self.matrix is not None and keeps_rows(self.matrix) else max(1, _BAND // width)
+        return [range(top, min(top + step, height)) for top in range(0, height, step)]
 
     def move_objects(self, objects: Objects) -> Objects:
         """Move outlines and keypoints, cut them at the image's edges and leave out what is wholly outside."""
-        cut = self._cut_at_edges if self.field is None else self._cut_through_field
-        parts = [cut(outline) for outline in objects.outlines]
-        seen = np.array([share for _, share in parts], np.float64)
+        objects = self._this_side_of_the_horizon(objects)
+        if not len(objects):
+            return objects
+        parts, seen = self._cut_at_edges(self._move_outlines(objects.outlines))
+        if self.field is not None:
+            for i, outline in enumerate(objects.outlines):
+                parts[i], seen[i] = self._cut_through_field(outline, parts[i], seen[i])
         keypoints = None if objects.keypoints is None else self._move_keypoints(objects.keypoints, objects.pairs)
-        outlines = tuple(inside for inside, _ in parts)
-        everything = replace(objects, outlines=outlines, visible=objects.visible * seen, keypoints=keypoints)
-        return everything.kept(seen > 0)
+        moved = replace(objects, outlines=tuple(parts), visible=objects.visible * seen, keypoints=keypoints)
+        return moved.kept([share > 0 for share in seen])
 
-    def _cut_at_edges(self, outline: np.ndarray) -> tuple[np.ndarray, float]:
-        """The part of an outline that is inside the result, and its share of the whole."""
-        whole = self._move_outline(outline)
-        inside = clip_to_window(whole, (0, 0), (self.shape[1], self.shape[0]))
-        area = polygon_area(inside) if len(inside) else 0.0
-        return inside, min(1.0, area / max(polygon_area(whole), _LEAST_AREA)) if area > _LEAST_AREA else 0.0
+    def _this_side_of_the_horizon(self, objects: Objects) -> Objects:
+        """The objects without what lies behind a homography's horizon: it would come back on the other side."""
+        if self.matrix is None or is_affine(self.matrix):
+            return objects
+        across, down, depth = self.matrix[2].tolist()
+        parts = tuple(clip_to_side(outline, (across, down), _HORIZON - depth) for outline in objects.outlines)
+        return replace(objects, outlines=parts).kept([len(part) > 0 for part in parts])
 
-    def _cut_through_field(self, outline: np.ndarray) -> tuple[np.ndarray, float]:
+    def _move_outlines(self, outlines: Sequence[np.ndarray]) -> Polygons:
+        if self.field is not None:
+            return Polygons.of([self.move_points(_with_edge_points(outline)) for outline in outlines])
+        polygons = Polygons.of(outlines)
+        return Polygons(self.move_points(polygons.points), polygons.counts)
+
+    def _cut_at_edges(self, whole: Polygons) -> tuple[list[np.ndarray], list[float]]:
+        """The parts of outlines that are inside the result, and the share of each outline that this is."""
+        width, height = self.shape[1], self.shape[0]
+        parts, areas = whole.split(), whole.areas()
+        inside = areas.tolist()
+        for i, (left, top, right, bottom) in enumerate(whole.boxes().tolist()):
+            if left < 0 or top < 0 or right > width or bottom > height:
+                parts[i] = clip_to_window(parts[i], (0, 0), (width, height))
+                inside[i] = polygon_area(parts[i]) if len(parts[i]) else 0.0
+        shares = [
+            min(1.0, part / max(area, _LEAST_AREA)) if part > _LEAST_AREA else 0.0
+            for part, area in zip(inside, areas.tolist(), strict=True)
+        ]
+        return parts, shares
+
+    def _cut_through_field(self, outline: np.ndarray, moved: np.ndarray, share: float) -> tuple[np.ndarray, float]:
         """The outline of the pixels that show what is inside `outline`, and the share that is seen.
 
-        A field that folds shows a place more than once; an outline moved along it is on one of its images only.
+        A field that folds shows a place more than once; `moved`, the outline moved along it and cut, is on one of its
+        images only.
         """
         assert self.field is not None
-        moved, share = self._cut_at_edges(outline)
         low, high = outline.min(axis=0), outline.max(axis=0)
         rows, columns = np.nonzero(((self.field >= low) & (self.field <= high)).all(axis=-1))
         shown = np.zeros(self.shape, np.uint8)
@@ -158,20 +193,14 @@ class Motion:
             return moved, share
         return pixels_outline(shown), share or min(1.0, shown.sum() / polygon_area(outline))
 
-    def _move_outline(self, outline: np.ndarray) -> np.ndarray:
-        if self.field is not None:
-            return self.move_points(_with_edge_points(outline))
-        assert self.matrix is not None
-        # What lies behind a homography's horizon would come back on the other side.
-        outline = clip_to_side(outline, tuple(self.matrix[2, :2]), _HORIZON - self.matrix[2, 2])
-        return self.move_points(outline) if len(outline) else np.zeros((1, 2))
-
     def _move_keypoints(self, keypoints: np.ndarray, pairs: Sequence[tuple[int, int]]) -> np.ndarray:
         flat = keypoints.reshape(-1, 3)
         places = self.move_points(flat[:, :2])  # not numbers beyond a horizon, and so not inside
         inside = ((places >= 0) & (places < (self.shape[1], self.shape[0]))).all(axis=1) & (flat[:, 2] != HIDDEN)
-        moved = np.where(inside[:, None], np.column_stack([places, flat[:, 2]]), 0.0).reshape(keypoints.shape)
-        if self.mirrors:
+        moved = np.concatenate([places, flat[:, 2:]], axis=1)
+        moved[~inside] = 0.0
+        moved = moved.reshape(keypoints.shape)
+        if pairs and self.mirrors:
             for left, right in pairs:
                 moved[:, [left, right]] = moved[:, [right, left]]
         return moved
@@ -194,7 +223,7 @@ def translation(x: float, y: float) -> np.ndarray:
 
 def scaling(x: float, y: float) -> np.ndarray:
     """The matrix that scales by the factors x and y from the top left corner."""
-    return np.diag([float(x), float(y), 1.0])
+    return np.array([[x, 0.0, 0.0], [0.0, y, 0.0], [0.0, 0.0, 1.0]])
 
 
 def rotation(radians: float) -> np.ndarray:
@@ -204,20 +233,16 @@ def rotation(radians: float) -> np.ndarray:
 
 
 def about_centre(matrix: np.ndarray, shape: Sequence[int]) -> np.ndarray:
-    """Carry out a matrix about the image's centre rather than its top left corner."""
+    """Carry out an affine matrix about the image's centre rather than its top left corner."""
     x, y = shape[1] / 2, shape[0] / 2
-    return translation(x, y) @ matrix @ translation(-x, -y)
+    # As translation(x, y) @ matrix @ translation(-x, -y), in plain numbers: NumPy's calls cost five times that.
+    (a, b, right), (c, d, down), last = matrix.tolist()
+    return np.array([[a, b, right + x - (a * x + b * y)], [c, d, down + y - (c * x + d * y)], last])
 
 
 def on_pixel_indices(matrix: np.ndarray) -> np.ndarray:
     """Turn a matrix over pixel indices, where a pixel's centre is a whole number, into one over continuous pixels."""
     return translation(0.5, 0.5) @ matrix @ translation(-0.5, -0.5)
-
-
-def _flattened(homogeneous: np.ndarray) -> np.ndarray:
-    """Points in the plane of homogeneous ones, [..., 3]; not numbers where they lie beyond the horizon."""
-    depth = homogeneous[..., 2:]
-    return homogeneous[..., :2] / np.where(depth > 0, depth, np.nan)
 
 
 def _with_edge_points(outline: np.ndarray) -> np.ndarray:
@@ -238,16 +263,3 @@ def _bilinear(field: np.ndarray, points: np.ndarray) -> np.ndarray:
     top = field[row, column] * (1 - x) + field[row, right] * x
     bottom = field[below, column] * (1 - x) + field[below, right] * x
     return top * (1 - y) + bottom * y + (points - 0.5 - within)
-
-
-def _indices(places: np.ndarray, length: int, beyond: str) -> tuple[np.ndarray, np.ndarray]:
-    """The pixels that continuous coordinates lie in, brought inside, and whether each was inside."""
-    finite = np.nan_to_num(np.floor(places + _NUDGE), nan=-1.0, posinf=-1.0, neginf=-1.0)
-    index = np.clip(finite, -(2**40), 2**40).astype(np.int64)
-    inside = (index >= 0) & (index < length)
-    if beyond == "reflect":
-        turn = index % (2 * length)
-        return np.where(turn < length, turn, 2 * length - 1 - turn), inside
-    if beyond == "wrap":
-        return index % length, inside
-    return np.clip(index, 0, length - 1), inside

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
-import numpy as np
-
-from augmill.transforms.backend import to_floats, to_uint8
-from augmill.transforms.base import (
-    KINDS,
-    REFUSED,
-    MixTransform,
-    Params,
-    Sample,
-    Transform,
-    TransformError,
-)
+from augmill.transforms.ahead import DrawsAhead
+from augmill.transforms.base import DrawsNothing, MixTransform, Params, Sample, Transform, TransformError
 from augmill.transforms.composition import DrawsAt, Node, Placed, entry, leaves, select
+from augmill.transforms.fast import needs_tensorflow
 from augmill.transforms.randomness import Draws
+from augmill.transforms.rendering import FAILURES, Rendering, check_kinds, finished, raise_named, rendering
 
 
 class Step(NamedTuple):
@@ -56,10 +48,12 @@ class _Rendition(NamedTuple):
     copy: int
     attempt: int
     peers: Peers | None
-    observe: Observer | None
+    ahead: DrawsAhead | None
 
     def draws_at(self, at: str) -> Draws:
         """The stream of the op at one place."""
+        if self.ahead is not None and not self.attempt:
+            return self.ahead.draws(self.key, self.copy, at)
         place = f"{at}~{self.attempt}" if self.attempt else at
         return Draws(seed=self.seed, key=self.key, copy=self.copy, at=place)
 
@@ -70,9 +64,20 @@ class Policy:
 
     An op's position ("4.1": the second choice of the fifth entry) is part of the name of its stream of draws, so no two
     ops share a draw even where they are the same op.
+
+    Attributes:
+      ops: the entries.
+      kernels: "fast" carries out by OpenCV and NumPy what has a fast kernel, neighbours joined; "reference" carries out
+        each op by itself, as tf.image and Keras do.
     """
 
     ops: tuple[Node, ...] = ()
+    kernels: str = "reference"
+
+    @cached_property
+    def needs_tensorflow(self) -> bool:
+        """Whether carrying it out takes TensorFlow."""
+        return any(needs_tensorflow(op, self.kernels) for _, op in self.leaves())
 
     def run(
         self,
@@ -84,18 +89,20 @@ class Policy:
         attempt: int = 0,
         peers: Peers | None = None,
         observe: Observer | None = None,
+        ahead: DrawsAhead | None = None,
     ) -> tuple[Sample, list[Step]]:
         """Draw and apply every op for one copy of one example.
 
-        Neighbouring ops that work in floats hand float32 on to each other; it is rounded and saturated once, before
-        the next op that takes uint8 or at the end.
+        By reference kernels, neighbouring ops that work in floats hand float32 on to each other; it is rounded and
+        saturated once, before the next op that takes uint8 or at the end. By fast ones, each joined kernel rounds.
 
         Args:
           sample: image and annotations, not changed in place.
           seed, key, copy: the name of this rendition; the same name gives the same bytes, anywhere.
           attempt: another number draws the same rendition anew.
           peers: where an op that mixes images takes its partner from.
-          observe: called after each op with (position, op, params, before, after).
+          observe: called after each op with (position, op, params, before, after); then nothing is joined.
+          ahead: what `draws_ahead` made for this rendition among others, which changes nothing but the time it takes.
 
         Returns:
           The rendition, and the steps that made it.
@@ -103,30 +110,37 @@ class Policy:
         Raises:
           TransformError: an op failed on this image; the message names it.
         """
-        rendition = _Rendition(seed, key, copy, attempt, peers, observe)
+        rendition = _Rendition(seed, key, copy, attempt, peers, ahead)
         steps: list[Step] = []
-        for at, op in self._selected(rendition.draws_at):
-            if isinstance(op, MixTransform):
-                params, after = self._mix(op, at, sample, steps, rendition)
-            else:
-                params, after = draw_and_apply(op, rendition.draws_at(at), sample)
+        by = rendering(sample, self.kernels)
+        for at, op in self.selected(rendition.draws_at):
             if observe is not None:
-                observe(at, op, params, sample, after)
+                before = by.sample()
+            if isinstance(op, MixTransform):
+                params = self._mix(op, at, by, steps, rendition)
+            else:
+                params = _draw_and_apply(op, at, by, rendition.draws_at(at))
             steps.append(Step(at, op.spec_name, params))
-            sample = after
-        return finished(sample), steps
+            if observe is not None:
+                observe(at, op, params, before, by.sample())
+        return finished(by.sample()), steps
 
-    def _selected(self, draws_at: DrawsAt) -> Iterator[Placed]:
+    def draws_ahead(self, seed: int, renditions: Iterable[tuple[str, int]]) -> DrawsAhead:
+        """Make the first draws of renditions, (key, copy) each, all at once."""
+        places = [str(i) for i, node in enumerate(self.ops) if not isinstance(node, DrawsNothing)]
+        return DrawsAhead(seed, renditions, places)
+
+    def selected(self, draws_at: DrawsAt) -> Iterator[Placed]:
+        """Draw the ops of one rendition, each with its position."""
         for i, node in enumerate(self.ops):
             yield from select(node, str(i), draws_at)
 
-    def _mix(
-        self, op: MixTransform, at: str, sample: Sample, steps: list[Step], rendition: _Rendition
-    ) -> tuple[Params, Sample]:
+    def _mix(self, op: MixTransform, at: str, by: Rendering, steps: list[Step], rendition: _Rendition) -> Params:
         """Draw a partner, bring it to where the sample stands by its own draws, and mix.
 
         A partner that an op on its way can't do is passed over, as one is that can't be read.
         """
+        sample = finished(by.sample())
         check_kinds(op, sample)
         if rendition.peers is None:
             raise TransformError(f"{op.spec_name} mixes an example with another of its block, and there are none here")
@@ -138,10 +152,12 @@ class Policy:
                 break
             except TransformError:
                 tried.add(partner_key)
-        sample = finished(sample)
-        with _named(op):
+        try:
             params = {"partner": partner_key, **op.draw_for(draws, sample), "steps": [list(step) for step in before]}
-            return params, op.mix(sample, partner, params)
+            by.restart(op.mix(sample, partner, params))
+        except FAILURES as error:
+            raise_named(op, error)
+        return params
 
     def _brought(self, partner: Sample, at: str, steps: list[Step], its: _Rendition) -> tuple[Sample, list[Step]]:
         """Take a partner through the ops before a mix, less those that mix.
@@ -149,29 +165,35 @@ class Policy:
         Within the entry in which the mix stands it goes the way that the sample went, elsewhere its own.
         """
         entry_place = at.partition(".")[0]
-        own = list(Policy(self.ops[: int(entry_place)])._selected(its.draws_at))
+        own = list(Policy(self.ops[: int(entry_place)]).selected(its.draws_at))
         ops = dict(self.leaves())
         same = [(step.at, ops[step.at]) for step in steps if step.at.partition(".")[0] == entry_place]
-        before = []
+        by, before = rendering(partner, self.kernels), []
         for place, op in [*own, *same]:
             if not isinstance(op, MixTransform):
-                params, partner = draw_and_apply(op, its.draws_at(place), partner)
-                before.append(Step(place, op.spec_name, params))
-        return finished(partner), before
+                before.append(Step(place, op.spec_name, _draw_and_apply(op, place, by, its.draws_at(place))))
+        return finished(by.sample()), before
 
-    def replay(self, sample: Sample, steps: list[Step], peers: Peers | None = None) -> Sample:
-        """Apply steps recorded by `run` again, drawing nothing."""
+    def replay(
+        self, sample: Sample, steps: list[Step], peers: Peers | None = None, observe: Observer | None = None
+    ) -> Sample:
+        """Apply steps recorded by `run` again, drawing nothing; `observe` is as there."""
         by_place = dict(self.leaves())
+        by = rendering(sample, self.kernels)
         for step in steps:
             op = by_place[step.at]
+            if observe is not None:
+                before = by.sample()
             if isinstance(op, MixTransform):
                 if peers is None:
                     raise TransformError(f"{op.spec_name} needs its partner {step.params['partner']!r} to be replayed")
                 partner = self.replay(peers.open(step.params["partner"]), [Step(*s) for s in step.params["steps"]])
-                sample = op.mix(finished(sample), partner, step.params)
+                by.restart(op.mix(finished(by.sample()), partner, step.params))
             else:
-                sample = carry_out(op, sample, step.params)
-        return finished(sample)
+                _apply(op, step.at, step.params, by)
+            if observe is not None:
+                observe(step.at, op, step.params, before, by.sample())
+        return finished(by.sample())
 
     def leaves(self) -> Iterator[Placed]:
         """Every transform in the policy with its position, in order."""
@@ -183,58 +205,17 @@ class Policy:
         return [entry(op) for op in self.ops]
 
 
-def draw_and_apply(op: Transform, draws: Draws, sample: Sample) -> tuple[Params, Sample]:
-    """Draw an op's parameters and carry them out.
-
-    Raises:
-      TransformError: whatever went wrong, with the op's name.
-    """
-    with _named(op):
-        params = op.draw_for(draws, sample)
-    return params, carry_out(op, sample, params)
-
-
-def carry_out(op: Transform, sample: Sample, params: Params) -> Sample:
-    """Apply drawn parameters to a sample in the number format that the op takes.
-
-    Raises:
-      TransformError: the sample has annotations that the op can't take along, or the op failed.
-    """
-    check_kinds(op, sample)
-    convert = to_floats if op.in_floats else to_uint8
-    with _named(op):
-        after = op.transform(replace(sample, image=convert(sample.image, op.spec_name)), params)
-        return replace(after, image=to_floats(after.image, op.spec_name)) if op.in_floats else after
-
-
-@contextlib.contextmanager
-def _named(op: Transform) -> Iterator[None]:
-    """Tell whatever goes wrong with the op's name."""
+def _draw_and_apply(op: Transform, at: str, by: Rendering, draws: Draws) -> Params:
     try:
-        yield
-    except TransformError:
-        raise
-    except (Exception, SystemExit) as error:  # the user's function, or an image that the op was not made for
-        reason = str(error).strip().split("\n")[0]
-        raise TransformError(f"{op.spec_name} failed with {type(error).__name__}: {reason}") from error
+        params = by.draw(op, draws)
+        by.apply(op, at, params)
+    except FAILURES as error:
+        raise_named(op, error)
+    return params
 
 
-def finished(sample: Sample) -> Sample:
-    """The sample with its pixels in uint8, rounded and saturated."""
-    if sample.image.dtype == np.uint8:
-        return sample
-    return replace(sample, image=to_uint8(sample.image, "the policy"))
-
-
-def check_kinds(op: Transform, sample: Sample) -> None:
-    """Raise TransformError where the sample has annotations that can't follow what the op does."""
-    for kind in sample.kinds:
-        if op.treatment(kind) == REFUSED:
-            raise TransformError(refusal(op, kind))
-
-
-def refusal(op: Transform, kind: str) -> str:
-    """Say that an op can't be used with a kind of annotation, and what to do."""
-    can = ", ".join(other for other in KINDS if op.treatment(other) != REFUSED)
-    knows = f"; it can take {can} along" if can else ""
-    return f"{op.spec_name} cannot be used with {kind}: they could not follow its pixels{knows}; {op.remedy(kind)}"
+def _apply(op: Transform, at: str, params: Params, by: Rendering) -> None:
+    try:
+        by.apply(op, at, params)
+    except FAILURES as error:
+        raise_named(op, error)

@@ -90,15 +90,20 @@ class SampleDistortedBoundingBox(TensorKernel, GeometricTransform):
         boxes = np.zeros((0, 4)) if sample.objects is None else sample.objects.boxes
         return self._draw(draws, sample.image.shape, boxes)
 
+    def frame(self, params: Params, shape: Shape) -> Frame:
+        """The window that was drawn."""
+        return Frame(params["top"], params["left"], params["height"], params["width"])
+
     def on_tensor(self, image: Any, params: Params) -> Any:
-        top, left = params["top"], params["left"]
-        window = image[top : top + params["height"], left : left + params["width"]]
+        top, left, height, width = self.frame(params, tuple(image.shape))
+        window = image[top : top + height, left : left + width]
         return window if self.size is None else resized(window, self.size)
 
     def motion(self, params: Params, shape: Shape) -> Motion:
-        height, width = self.size or (params["height"], params["width"])
-        matrix = scaling(width / params["width"], height / params["height"])
-        return Motion((height, width), matrix @ translation(-params["left"], -params["top"]))
+        frame = self.frame(params, shape)
+        height, width = self.size or (frame.height, frame.width)
+        matrix = scaling(width / frame.width, height / frame.height) @ translation(-frame.left, -frame.top)
+        return Motion((height, width), matrix)
 
     def _draw(self, draws: Draws, shape: Shape, boxes: np.ndarray) -> Params:
         if not len(boxes):

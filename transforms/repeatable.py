@@ -10,7 +10,7 @@ import numpy as np
 from augmill.transforms.backend import tensorflow
 from augmill.transforms.base import Params, Sample, Transform
 from augmill.transforms.function import UserFunction
-from augmill.transforms.policy import carry_out
+from augmill.transforms.rendering import carry_out
 
 # TensorFlow's stateful random kernels, with the name of the function that a reader knows them by.
 STATEFUL_OPS = {

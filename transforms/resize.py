@@ -82,17 +82,17 @@ class ResizeWithPad(DrawsNothing, TensorKernel, GeometricTransform):
         check_resizing(self.method, self.antialias)
 
     def on_tensor(self, image: Any, params: Params) -> Any:
-        top, left, height, width = self._place(tuple(image.shape))
+        top, left, height, width = self.place(tuple(image.shape))
         inner = resized(image, (height, width), self.method, antialias=self.antialias)
         below, right = self.target_height - top - height, self.target_width - left - width
         return tensorflow().pad(inner, [[top, below], [left, right], [0, 0]])
 
     def motion(self, params: Params, shape: Shape) -> Motion:
-        top, left, height, width = self._place(shape)
+        top, left, height, width = self.place(shape)
         matrix = translation(left, top) @ scaling(width / shape[1], height / shape[0])
         return Motion((self.target_height, self.target_width), matrix)
 
-    def _place(self, shape: Shape) -> Frame:
+    def place(self, shape: Shape) -> Frame:
         """Where the resized image stands in the result."""
         whole = np.array(shape[:2], np.float32)
         target = np.array([self.target_height, self.target_width], np.float32)

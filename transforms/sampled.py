@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -50,6 +51,10 @@ class SampledTransform(KerasTransform, GeometricTransform):
 
     def ranges(self) -> dict[str, Pair]:
         """The lowest and highest value of each range that was given."""
+        return self._ranges
+
+    @cached_property
+    def _ranges(self) -> dict[str, Pair]:
         optional = {field.name for field in fields(self) if field.default is None}
         given = {name: getattr(self, name) for name in self.ranged}
         given = {name: value for name, value in given.items() if value is not None or name not in optional}

@@ -1,0 +1,285 @@
+"""What fast kernels are made of: a few kinds of work on uint8 pixels, of which neighbours can be joined.
+
+An op's fast kernel says what it does to an image as one or more of these, its parameters drawn. What is said is not yet
+done: neighbours that are tables become one table, neighbours that move pixels become one motion, and each pixel is then
+touched as seldom as can be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol, Union
+
+import cv2
+import numpy as np
+
+from augmill.transforms.base import Params, Shape
+from augmill.transforms.curves import Counts, Curve
+from augmill.transforms.hsv import shifted
+from augmill.transforms.levels import look_up
+from augmill.transforms.motion import Motion, scaling, translation
+from augmill.transforms.window import Frame
+
+# OpenCV's names of what lies beyond the edges, and of how pixels are read.
+BORDERS = {
+    "constant": cv2.BORDER_CONSTANT,
+    "nearest": cv2.BORDER_REPLICATE,
+    "reflect": cv2.BORDER_REFLECT,
+    "wrap": cv2.BORDER_WRAP,
+}
+METHODS = {"bilinear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST}
+_LEVELS = np.arange(256, dtype=np.float32)[None]
+
+
+class Kernel(Protocol):
+    """One kind of work.
+
+    Attributes:
+      pointwise: whether a pixel's result depends on that pixel, and perhaps on counts over the whole image, alone: such
+        work may go before a mirror rather than after it.
+    """
+
+    @property
+    def pointwise(self) -> bool: ...
+
+    def run(self, image: np.ndarray, counts: Counts) -> np.ndarray:
+        """Do the work on uint8 [height, width, channels], without changing it; `counts` are those of this image."""
+
+    def result_shape(self, shape: Shape) -> Shape:
+        """The shape of what becomes of an image of this shape."""
+
+    def motion(self, shape: Shape) -> Motion | None:
+        """Where the pixels of an image of this shape go; None where they stay."""
+
+
+@dataclass(frozen=True)
+class Tone:
+    """Gives each level of each channel another, whatever pixel has it.
+
+    Attributes:
+      curves: what becomes of levels, one after the other; results are saturated to [0, 255].
+      whole: for each curve, whether it takes and gives whole levels, as ops on uint8 do; others hand fractions on.
+    """
+
+    curves: tuple[Curve, ...]
+    whole: tuple[bool, ...]
+
+    pointwise = True
+
+    def run(self, image: np.ndarray, counts: Counts) -> np.ndarray:
+        return look_up(image, self.table(counts))
+
+    def result_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def motion(self, shape: Shape) -> Motion | None:
+        return None
+
+    def table(self, counts: Counts) -> np.ndarray:
+        """The level that each level becomes: uint8 [channels or 1, 256]."""
+        return np.rint(self.levels(counts)).astype(np.uint8)
+
+    def levels(self, counts: Counts) -> np.ndarray:
+        """What each level becomes, in [0, 255] and not rounded: float32 [channels or 1, 256]."""
+        levels = _LEVELS
+        fractions = False
+        for curve, whole in zip(self.curves, self.whole, strict=True):
+            if whole and fractions:
+                levels = np.rint(levels)
+            levels = np.minimum(np.maximum(curve(levels, counts), 0), 255)  # np.clip costs twice as much
+            fractions = not whole
+        return levels.astype(np.float32, copy=False)
+
+
+def tone(curve: Curve, *, whole: bool) -> Tone:
+    """A tone of one curve."""
+    return Tone((curve,), (whole,))
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """Mirrors left to right where `across`, upside down where `down`."""
+
+    across: bool = False
+    down: bool = False
+
+    pointwise = False
+
+    def run(self, image: np.ndarray, counts: Counts) -> np.ndarray:
+        if not (self.across or self.down):
+            return image
+        return with_channels(cv2.flip(image, (1 if not self.down else -1) if self.across else 0))
+
+    def result_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def motion(self, shape: Shape) -> Motion:
+        return Motion((shape[0], shape[1]), self.matrix(shape))
+
+    def matrix(self, shape: Shape) -> np.ndarray:
+        """Where pixels of an image of this shape go, over continuous pixels: float64 [3, 3]."""
+        x, y = (-1.0 if self.across else 1.0), (-1.0 if self.down else 1.0)
+        right, down = (shape[1] if self.across else 0.0), (shape[0] if self.down else 0.0)
+        return np.array([[x, 0.0, right], [0.0, y, down], [0.0, 0.0, 1.0]])
+
+
+@dataclass(frozen=True)
+class Warp:
+    """Moves pixels by a matrix over continuous pixels, from the image to a result of its shape.
+
+    Attributes:
+      matrix: float64 [3, 3].
+      interpolation: "bilinear" or "nearest".
+      beyond: what lies beyond the edges, as `Motion` has it, and `fill` the level where that is "constant".
+    """
+
+    matrix: np.ndarray
+    interpolation: str = "bilinear"
+    beyond: str = "constant"
+    fill: float = 0.0
+
+    pointwise = False
+
+    @property
+    def sampling(self) -> tuple[str, str, float]:
+        """What two warps must share to be one."""
+        return self.interpolation, self.beyond, self.fill
+
+    def run(self, image: np.ndarray, counts: Counts) -> np.ndarray:
+        height, width, channels = image.shape
+        (a, b, right), (c, d, down), (g, h, _) = self.matrix.tolist()
+        affine = g == 0 and h == 0
+        # OpenCV counts in indices, where a pixel's centre is a whole number, and inverts the matrix itself.
+        moved = (cv2.warpAffine if affine else cv2.warpPerspective)(
+            image,
+            np.array([[a, b, right + (a + b - 1) / 2], [c, d, down + (c + d - 1) / 2]])
+            if affine
+            else _HALF_UP @ self.matrix @ _HALF_DOWN,
+            (width, height),
+            flags=METHODS[self.interpolation],
+            borderMode=BORDERS[self.beyond],
+            borderValue=(self.fill,) * channels,
+        )
+        return with_channels(moved)
+
+    def result_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def motion(self, shape: Shape) -> Motion:
+        return Motion((shape[0], shape[1]), self.matrix, beyond=self.beyond)
+
+
+_HALF_UP, _HALF_DOWN = translation(-0.5, -0.5), translation(0.5, 0.5)
+
+
+@dataclass(frozen=True)
+class Window:
+    """Shows the image through a window, resized to `size` if that is given; beyond the image is black.
+
+    Attributes:
+      frame: the window, in whole pixels; it may reach beyond the image.
+      size: (height, width) of the result.
+      interpolation: "bilinear" or "nearest".
+    """
+
+    frame: Frame
+    size: tuple[int, int] | None = None
+    interpolation: str = "bilinear"
+
+    pointwise = False
+
+    def run(self, image: np.ndarray, counts: Counts) -> np.ndarray:
+        top, left, height, width = self.frame
+        seen = image[max(top, 0) : max(top + height, 0), max(left, 0) : max(left + width, 0)]
+        if seen.shape[:2] != (height, width):
+            shown = np.zeros((height, width, image.shape[2]), np.uint8)
+            row, column = max(-top, 0), max(-left, 0)
+            shown[row : row + seen.shape[0], column : column + seen.shape[1]] = seen
+            seen = shown
+        if self.size is None or self.size == (height, width):
+            return np.ascontiguousarray(seen)
+        if self.interpolation == "nearest":
+            return seen[np.ix_(*map(_nearest, self.size, (height, width)))]
+        return with_channels(cv2.resize(seen, self.size[::-1], interpolation=cv2.INTER_LINEAR))
+
+    def result_shape(self, shape: Shape) -> Shape:
+        return (*(self.size or self.frame[2:]), shape[2])
+
+    def motion(self, shape: Shape) -> Motion:
+        top, left, height, width = self.frame
+        size = self.size or (height, width)
+        return Motion(size, scaling(size[1] / width, size[0] / height) @ translation(-left, -top))
+
+
+def _nearest(count: int, length: int) -> np.ndarray:
+    """The pixels of a side of this length that `count` pixels show, counted as TensorFlow does: in float32."""
+    places = (np.arange(count, dtype=np.float32) + np.float32(0.5)) * np.float32(length / count)
+    return np.minimum(places.astype(np.int64), length - 1)
+
+
+@dataclass(frozen=True)
+class Hsv:
+    """Turns hues and scales saturations, both on one way through HSV and back.
+
+    Attributes:
+      turn: of the hue, in turns; 0.5 gives the opposite colours.
+      factors: what saturations are multiplied by, one after the other, each result cut at the most there is.
+      whole: whether it takes whole levels and makes them of fractions as ops on uint8 do, those of tf.image; others
+        round them, and take what `before` hands on.
+      before: the tone that goes before, if any.
+    """
+
+    turn: float = 0.0
+    factors: tuple[float, ...] = ()
+    whole: bool = False
+    before: Tone | None = None
+
+    pointwise = True
+
+    def run(self, image: np.ndarray, counts: Counts) -> np.ndarray:
+        if self.before is not None:
+            table = self.before.table(counts) if self.whole else self.before.levels(counts)
+            image = look_up(image, table)
+        return shifted(image, self.turn, self.factors, whole=self.whole)
+
+    def result_shape(self, shape: Shape) -> Shape:
+        return shape
+
+    def motion(self, shape: Shape) -> Motion | None:
+        return None
+
+
+@dataclass(frozen=True)
+class Pixels:
+    """Any other work, which is joined with nothing.
+
+    Attributes:
+      work: makes uint8 pixels of uint8 pixels; it must not change those that it is given.
+      moved: where it moves them, if it does.
+      pointwise: as in `Kernel`.
+    """
+
+    work: Callable[[np.ndarray], np.ndarray]
+    moved: Motion | None = None
+    pointwise: bool = False
+
+    def run(self, image: np.ndarray, counts: Counts) -> np.ndarray:
+        return self.work(image)
+
+    def result_shape(self, shape: Shape) -> Shape:
+        return shape if self.moved is None else (*self.moved.shape, shape[2])
+
+    def motion(self, shape: Shape) -> Motion | None:
+        return self.moved
+
+
+AnyKernel = Union[Tone, Mirror, Warp, Window, Hsv, Pixels]
+
+# What an op does to an image of a shape, its parameters drawn; nothing where these leave it as it is.
+MakeKernels = Callable[[Any, Params, Shape], tuple[AnyKernel, ...]]
+
+
+def with_channels(image: np.ndarray) -> np.ndarray:
+    """Give a grey image its third axis back, which OpenCV drops."""
+    return image if image.ndim == 3 else image[..., None]
