@@ -54,6 +54,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--recipe", nargs="+", choices=RECIPES, help="all unless given")
     parser.add_argument("--contender", nargs="+", choices=CONTENDERS, help="all unless given")
     parser.add_argument("--rounds", type=int, default=LEAST_ROUNDS)
+    parser.add_argument("--share", type=float, default=1.0, help="of the images, for a shorter run")
     parser.add_argument("--workers", type=int, default=2, help="cores, and processes")
     parser.add_argument("--work", type=Path, default=WORK, help="for sources and what is built")
     parser.add_argument(
@@ -76,8 +77,7 @@ def _measure(
     """Run the contenders of one recipe in turn; return the runs of those that did all, and why others failed."""
     able = {name: one for name, one in chosen.items() if images_of(one, recipe) and not _tell_missing(name, one)}
     sources = {
-        name: dataset.source(RECIPES[recipe], images_of(one, recipe, quick=given.quick), given.work)
-        for name, one in able.items()
+        name: dataset.source(RECIPES[recipe], _images(one, recipe, given), given.work) for name, one in able.items()
     }
     runs: dict[str, list[Any]] = {name: [] for name in able}
     failed: dict[str, str] = {}
@@ -93,6 +93,10 @@ def _measure(
                 continue
             _tell(recipe, turn, name, runs[name][-1])
     return {name: mine for name, mine in runs.items() if name not in failed}, failed
+
+
+def _images(contender: Contender, recipe: str, given: argparse.Namespace) -> int:
+    return max(16, round(given.share * images_of(contender, recipe, quick=given.quick)))
 
 
 def rotated(names: list[str], turn: int) -> list[str]:
@@ -115,7 +119,7 @@ def _run(recipe: str, contender: Contender, source: Path, given: argparse.Namesp
         )
     finally:
         shutil.rmtree(output, ignore_errors=True)
-    wanted = images_of(contender, recipe, quick=given.quick) * RECIPES[recipe].copies
+    wanted = _images(contender, recipe, given) * RECIPES[recipe].copies
     if run.records != wanted:
         raise RunError(f"it wrote {run.records} records, not {wanted}")
     return run

@@ -77,7 +77,7 @@ def _open_samples(spec: Spec, plan: Plan, samples: int, report: CheckReport) -> 
 
 
 def _run_policy(spec: Spec, plan: Plan, opened: list[tuple[str, Sample]], report: CheckReport) -> None:
-    """Make one copy of each sample as a build would, timed, and once more op by op to see what each op does.
+    """Make one copy of each sample as a build would, timed, and see what each op does, which is not timed if it can.
 
     With problems in the report already the policy cannot run, and the samples are written as they are.
     """
@@ -90,10 +90,11 @@ def _run_policy(spec: Spec, plan: Plan, opened: list[tuple[str, Sample]], report
         start = time.perf_counter()
         findings.begin()
         try:
-            rendered, steps = renderer.render(sample, key, copy, peers)
+            rendered, steps = renderer.render(sample, key, copy, peers, measured=not renderer.joins)
             sizes.append(len(renderer.record(rendered, key, copy, steps)))
             seconds.append(time.perf_counter() - start)
-            renderer.measure(sample, steps, peers)
+            if renderer.joins:
+                renderer.measure(sample, steps, peers)
         except (TransformError, ValueError) as error:
             report.note(f"{error} (image {key})")
             renderer.trace(sample, key, copy, peers)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 from augmill.pipeline.annotations import Annotations
@@ -15,7 +16,7 @@ from augmill.pipeline.renderer import Noted, Renderer
 from augmill.pipeline.shard import RecordError
 from augmill.pipeline.source import Reader
 from augmill.transforms.base import Sample, TransformError
-from augmill.transforms.policy import Peers, Step
+from augmill.transforms.policy import Peers
 
 T = TypeVar("T")
 
@@ -30,17 +31,23 @@ class Making:
     Attributes:
       row: of the plan.
       opened: its image at the size at which the ops work, and its annotations.
-      records: of its copies. steps: that made each of these.
+      measured: whether it is measured what each op does to it.
+      records: of its copies.
       noted: what is to be counted if the example can be used.
       error: why it cannot, if so.
     """
 
     row: Mapping[str, Any]
     opened: Sample | None = None
+    measured: bool = False
     records: list[bytes] = field(default_factory=list)
-    steps: list[list[Step]] = field(default_factory=list)
     noted: list[Noted] = field(default_factory=list)
     error: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the opened image's pixels."""
+        return 0 if self.opened is None else self.opened.image.nbytes
 
     def attempt(self, work: Callable[..., T], *arguments: Any) -> T | None:
         """Do a part of the work, or nothing where an earlier part has failed."""
@@ -69,23 +76,24 @@ def make_records(
       reader, rows: where the examples are.
       copies: to be made of each.
       peers: partners for ops that mix.
-      measured: examples of which it is measured what each op does: the first that can be used.
+      measured: examples of which it is measured what each op does: the first that can be opened.
       source: a digest that is told what has been read.
 
     Yields:
       Each example in its turn, with its records or with what is wrong with it.
     """
     for group in _groups(renderer, reader, rows, len(copies), source):
-        largest = max((making.opened.image.nbytes for making in group if making.opened is not None), default=1)
+        opened = [making for making in group if making.opened is not None]
+        for making in opened[:measured]:
+            making.measured = True
+        measured = max(0, measured - len(opened))
+        largest = max((making.size for making in opened), default=1)
         at_once = max(1, _PIXELS_AT_ONCE // largest)
         for start in range(0, len(copies), at_once):
-            _make_copies(renderer, group, copies[start : start + at_once], peers)
+            _make_copies(renderer, opened, copies[start : start + at_once], peers)
         for making in group:
-            if making.error is None and making.opened is not None:
-                for steps in making.steps if measured > 0 else []:
-                    renderer.measure(making.opened, steps, peers)
+            if making.error is None:
                 renderer.count(making.noted)
-                measured -= 1
             yield making
 
 
@@ -99,7 +107,7 @@ def _groups(
         making.opened = making.attempt(_open, renderer, reader, row, copies, source)
         making.noted.append(renderer.take())
         group.append(making)
-        room -= 0 if making.opened is None else making.opened.image.nbytes * copies
+        room -= making.size * copies
         if room <= 0 or len(group) * copies >= _RENDITIONS_AT_ONCE:
             yield group
             group, room = [], _PIXELS_AT_ONCE
@@ -121,8 +129,10 @@ def _make_copies(renderer: Renderer, group: Sequence[Making], copies: Sequence[i
     rendered = []
     ahead = renderer.draws_ahead((making.row["key"], copy) for making in group for copy in copies)
     for making in group:
+        assert making.opened is not None
+        render = partial(renderer.render, making.opened, making.row["key"], measured=making.measured)
         for copy in copies:
-            made = making.attempt(renderer.render, making.opened, making.row["key"], copy, peers, ahead)
+            made = making.attempt(render, copy, peers, ahead)
             if made is not None:
                 rendered.append((making, copy, *made))
         making.noted.append(renderer.take())
@@ -131,4 +141,3 @@ def _make_copies(renderer: Renderer, group: Sequence[Making], copies: Sequence[i
         record = making.attempt(renderer.record, sample, making.row["key"], copy, steps, image)
         if record is not None:
             making.records.append(record)
-            making.steps.append(steps)

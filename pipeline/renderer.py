@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from augmill.pipeline.annotation_info import NO_ANNOTATIONS, VOID, AnnotationInfo
+from augmill.pipeline.annotation_info import NO_ANNOTATIONS, AnnotationInfo
 from augmill.pipeline.annotations import Annotations, record_features
 from augmill.pipeline.example import AUGMENTATION, COPY, IMAGE, KEY, LABEL, SOFT_LABEL, encode_example
 from augmill.pipeline.image import decode_image, encode_image, fit_image, fit_motion
+from augmill.pipeline.labels import check_labels, soft_label
 from augmill.pipeline.object_counts import left_out, net, storable
 from augmill.pipeline.opening import open_image
 from augmill.pipeline.peers import BlockPeers
@@ -31,9 +32,10 @@ _ATTEMPTS = 10  # draws of a rendition that loses every object before the image 
 
 
 class Noted(NamedTuple):
-    """What happened in renditions that may be written: the steps carried out, and counts of objects."""
+    """What happened in renditions that may be written: steps carried out, what was measured of them, and objects."""
 
     steps: list[Step]
+    effects: list[Effect]
     objects: Counter[str]
 
 
@@ -57,9 +59,8 @@ class Renderer:
         self._effects = effects if effects is not None else Effects(self._policy.leaves())
         self.objects = Counter[str]()
         self._observer = observer
-        self._steps: list[Step] = []  # of the renditions since the last `take`
+        self._noted = Noted([], [], Counter())
         self._counted: list[tuple[str, Params]] = []  # of those that count, which are added up many at once
-        self._noted_objects = Counter[str]()
 
     def open(self, encoded: bytes, label: int, annotations: Annotations | None = None) -> Sample:
         """Decode an image, attach its annotations, and bring both to the size at which the ops work.
@@ -70,7 +71,7 @@ class Renderer:
         image = self._image
         size = image.work_size or image.size
         known = None if label == NO_LABEL else label
-        if annotations is None and size is not None and self._spec.kernels == "fast":
+        if annotations is None and size is not None and self.joins:
             return Sample(open_image(encoded, size, image.fit, image.channels), known)
         pixels = decode_image(encoded, image.channels)
         said = Annotations() if annotations is None else annotations
@@ -92,54 +93,82 @@ class Renderer:
         return self._policy.draws_ahead(self._spec.seed, drawn) if drawn else None
 
     def render(
-        self, opened: Sample, key: str, copy: int, peers: Peers | None = None, ahead: DrawsAhead | None = None
+        self,
+        opened: Sample,
+        key: str,
+        copy: int,
+        peers: Peers | None = None,
+        ahead: DrawsAhead | None = None,
+        *,
+        measured: bool = False,
     ) -> tuple[Sample, list[Step]]:
         """Make one copy; copy 0 is the image as it is, with every object that it shows.
 
         Where the spec rejects renditions that lose every object, such a one is drawn anew, a few times; if none keeps
         an object the copy is the image as it is, and is counted.
 
+        Args:
+          opened: what to make it of.
+          key, copy: its name.
+          peers: where ops that mix find partners.
+          ahead: what `draws_ahead` made for it, if it did.
+          measured: whether to note what each op does to the image.
+
         Raises:
           TransformError: an op cannot do this image, or a user's function failed.
         """
+        observed = measured and not self.joins
         for attempt in range(_ATTEMPTS if copy > 0 else 0):
+            effects: list[Effect] = []
             sample, steps = self._policy.run(
-                opened, seed=self._spec.seed, key=key, copy=copy, attempt=attempt, peers=peers, ahead=ahead
+                opened,
+                seed=self._spec.seed,
+                key=key,
+                copy=copy,
+                attempt=attempt,
+                peers=peers,
+                ahead=ahead,
+                observe=self._measuring(effects) if observed else None,
             )
             finished, counts = self._finished(sample, opened, copy)
             if not self._rejected(finished, opened):
-                self._steps += steps
+                self._noted.steps.extend(steps)
+                self._noted.effects.extend(effects)
                 self._count_objects(**counts, redrawn=attempt)
+                if measured and not observed:
+                    self.measure(opened, steps, peers)
                 return finished, steps
         finished, counts = self._unaugmented(opened, copy)
         self._count_objects(**counts, given_up=1 if copy > 0 else 0)
         return finished, []
 
-    def measure(self, opened: Sample, steps: list[Step], peers: Peers | None = None) -> None:
-        """Carry out a rendition's steps once more, op by op, to see what each of them does.
+    @property
+    def joins(self) -> bool:
+        """Whether kernels are joined, so that what an op does cannot be seen as it is done."""
+        return self._spec.kernels == "fast"
 
-        What joined kernels do cannot be told apart, and to compare images takes longer than to make them: this is for
-        a sample of the renditions. One in which an op by itself fails is left out of the sample.
+    def measure(self, opened: Sample, steps: list[Step], peers: Peers | None = None) -> None:
+        """Carry out a rendition's steps once more, op by op, and note what each of them does.
+
+        To compare images takes longer than to make them: this is for a sample of the renditions. One in which an op by
+        itself fails is left out of it.
         """
-        measured: list[Effect] = []
+        effects: list[Effect] = []
         with contextlib.suppress(TransformError):
-            self._policy.replay(opened, steps, peers, observe=self._measuring(measured))
-            self._effects.merge(measured)
+            self._policy.replay(opened, steps, peers, observe=self._measuring(effects))
+            self._noted.effects.extend(effects)
 
     def trace(self, opened: Sample, key: str, copy: int, peers: Peers | None = None) -> None:
         """Draw and carry out a rendition that fails, op by op, to see what the ops did before one failed."""
-        measured: list[Effect] = []
         with contextlib.suppress(TransformError):
-            self._policy.run(
-                opened, seed=self._spec.seed, key=key, copy=copy, peers=peers, observe=self._measuring(measured)
-            )
-        self._effects.merge(measured)
+            observe = self._measuring(self._noted.effects)
+            self._policy.run(opened, seed=self._spec.seed, key=key, copy=copy, peers=peers, observe=observe)
 
-    def _measuring(self, measured: list[Effect]) -> Observer:
+    def _measuring(self, effects: list[Effect]) -> Observer:
         def observe(at: str, op: Transform, params: Params, before: Sample, after: Sample) -> None:
             effect = Effect(op.spec_name, at)
             effect.measure(before, after)
-            measured.append(effect)
+            effects.append(effect)
             if self._observer is not None:
                 self._observer(at, op, params, before, after)
 
@@ -148,7 +177,7 @@ class Renderer:
     def _count_objects(self, **counts: int) -> None:
         for name, count in counts.items():
             if count:
-                self._noted_objects[name] += count
+                self._noted.objects[name] += count
 
     def _unaugmented(self, opened: Sample, copy: int) -> tuple[Sample, dict[str, int]]:
         """The image as it is, by the limits of its copy; with every object where none would be left by these."""
@@ -168,7 +197,7 @@ class Renderer:
     def _finished(self, sample: Sample, opened: Sample, copy: int) -> tuple[Sample, dict[str, int]]:
         """Bring a rendition to the stored size, with the objects that are left and their counts."""
         if self._may_relabel:
-            self._check_classes(sample)
+            check_labels(sample, self._classes, self._annotations)
         sample = self._fitted(sample, self._image.size)
         if sample.objects is None or opened.objects is None:
             return sample, {}
@@ -179,16 +208,6 @@ class Renderer:
             counts |= few
         return replace(sample, objects=objects), {**counts, "written": len(objects)}
 
-    def _check_classes(self, sample: Sample) -> None:
-        """Raise TransformError where an op returned a label or an id that stands for nothing."""
-        labels = [label for label, _ in sample.mixture or ()] + ([] if sample.label is None else [sample.label])
-        _check_known("label", labels, self._classes)
-        if sample.objects is not None:
-            _check_known("box label", sample.objects.labels.tolist(), self._annotations.classes)
-        if sample.mask is not None:
-            ids = np.setdiff1d(sample.mask, VOID).tolist()
-            _check_known("mask id", ids, self._annotations.mask_classes)
-
     def note_opened(self, annotations: Annotations | None, opened: Sample, copies: int) -> None:
         """Count the objects that `fit: crop` cut off as the image was opened, once for each of its copies."""
         if annotations is not None and opened.objects is not None:
@@ -197,14 +216,14 @@ class Renderer:
 
     def take(self) -> Noted:
         """Hand over what has been noted since the last time, to be counted if its example is written."""
-        noted = Noted(self._steps, self._noted_objects)
-        self._steps, self._noted_objects = [], Counter()
+        noted, self._noted = self._noted, Noted([], [], Counter())
         return noted
 
     def count(self, noted: Iterable[Noted]) -> None:
         """Count what was noted of renditions that are written."""
-        for steps, objects in noted:
+        for steps, effects, objects in noted:
             self._counted += [(at, params) for at, _, params in steps]
+            self._effects.merge(effects)
             if objects:
                 self.objects += objects
         if len(self._counted) >= _COUNTED_AT_ONCE:
@@ -239,16 +258,10 @@ class Renderer:
         if sample.label is not None:
             features[LABEL] = sample.label
         if self._weighs_classes and self._classes is not None:
-            features[SOFT_LABEL] = _soft_label(sample, len(self._classes))
+            features[SOFT_LABEL] = soft_label(sample, len(self._classes))
         if sample.has_annotations:
             features |= record_features(sample, self._annotations)
         return encode_example(features)
-
-
-def _check_known(what: str, found: Sequence[int], classes: Sequence[str] | None) -> None:
-    strange = [number for number in found if classes and not 0 <= number < len(classes)]
-    if classes and strange:
-        raise TransformError(f"an op returned the {what} {strange[0]}, which is none of the {len(classes)} classes")
 
 
 def block_peers(renderer: Renderer, reader: Reader, rows: Iterable[Mapping[str, Any]]) -> BlockPeers:
@@ -260,11 +273,3 @@ def block_peers(renderer: Renderer, reader: Reader, rows: Iterable[Mapping[str, 
         return renderer.open(found.image, by_key[key]["label"], found.annotations)
 
     return BlockPeers(by_key, open_example)
-
-
-def _soft_label(sample: Sample, classes: int) -> list[float]:
-    """The weight of each class: those that were mixed, or all on the label."""
-    weights = [0.0] * classes
-    for label, weight in sample.mixture or ((sample.label or 0, 1.0),):
-        weights[label] = float(weight)
-    return weights

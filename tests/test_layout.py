@@ -52,7 +52,7 @@ FLOORS: dict[str, list[set[str]]] = {
         },
         {"version", "spec", "mask", "model_front", "opening"},
         {"annotations", "decoding", "drawing", "model_compare", "adopted_spec"},
-        {"record_annotations", "object_counts", "loader", "peers", "strip"},
+        {"record_annotations", "object_counts", "labels", "loader", "peers", "strip"},
         {"source", "adopt"},
         {"folder_source", "tfrecord_source", "coco_source", "tfds_features", "lineage"},
         {"segmentation_source", "tfds_source", "plan", "renderer"},

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from augmill.pipeline import making
-from augmill.pipeline.example import COPY, KEY, decode_example
+from augmill.pipeline.example import AUGMENTATION, COPY, KEY, decode_example
 from augmill.pipeline.image import ImageError
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.making import Making, make_records
 from augmill.pipeline.plan import make_plan
 from augmill.pipeline.renderer import Renderer, block_peers
+from augmill.pipeline.steps import steps_from_json
 
 Make = Callable[..., tuple[list[Making], Renderer, str]]
 
@@ -104,10 +105,11 @@ def test_one_that_cannot_be_encoded_is_not_counted(make: Make, monkeypatch: pyte
     assert renderer.effects.rows()[0]["measured"] == 2 * 47
 
 
-def test_the_first_that_can_be_used_are_measured(make: Make, spoilt: dict[str, Any]) -> None:
-    made, renderer, _ = make(measured=3, source=spoilt)
+@pytest.mark.parametrize("kernels", ["fast", "reference"])
+def test_the_first_that_can_be_opened_are_measured(kernels: str, make: Make, spoilt: dict[str, Any]) -> None:
+    made, renderer, _ = make(measured=3, source=spoilt, kernels=kernels)
     flip = renderer.effects.rows()[0]
-    first = [each for each in made if each.error is None][:3]
-    assert flip["measured"] == 2 * 3
-    assert flip["changed"] == sum(step.params["flip"] for each in first for steps in each.steps for step in steps[:1])
-    assert flip["applied"] == 2 * 47
+    records = [record for each in made if each.error is None for record in each.records[1:]][: 3 * 2]
+    flips = [steps_from_json(decode_example(record)[AUGMENTATION][0].decode())[0].params["flip"] for record in records]
+    assert (flip["applied"], flip["measured"], flip["changed"]) == (2 * 47, 2 * 3, sum(flips))
+    assert 0 < sum(flips) < 6

@@ -29,6 +29,7 @@ BORDERS = {
     "wrap": cv2.BORDER_WRAP,
 }
 METHODS = {"bilinear": cv2.INTER_LINEAR, "nearest": cv2.INTER_NEAREST}
+_WIDENED_FROM = 64 * 64 * 3  # values; to add a channel to fewer costs more than it spares
 _LEVELS = np.arange(256, dtype=np.float32)[None]
 
 
@@ -151,17 +152,22 @@ class Warp:
         (a, b, right), (c, d, down), (g, h, _) = self.matrix.tolist()
         affine = g == 0 and h == 0
         # OpenCV counts in indices, where a pixel's centre is a whole number, and inverts the matrix itself.
-        moved = (cv2.warpAffine if affine else cv2.warpPerspective)(
-            image,
+        matrix = (
             np.array([[a, b, right + (a + b - 1) / 2], [c, d, down + (c + d - 1) / 2]])
             if affine
-            else _HALF_UP @ self.matrix @ _HALF_DOWN,
+            else _HALF_UP @ self.matrix @ _HALF_DOWN
+        )
+        # It reads four channels almost twice as fast as three, to the same levels.
+        widened = channels == 3 and self.interpolation == "bilinear" and image.size > _WIDENED_FROM
+        moved = (cv2.warpAffine if affine else cv2.warpPerspective)(
+            cv2.cvtColor(image, cv2.COLOR_RGB2RGBA) if widened else image,
+            matrix,
             (width, height),
             flags=METHODS[self.interpolation],
             borderMode=BORDERS[self.beyond],
-            borderValue=(self.fill,) * channels,
+            borderValue=(self.fill,) * 4,
         )
-        return with_channels(moved)
+        return cv2.cvtColor(moved, cv2.COLOR_RGBA2RGB) if widened else with_channels(moved)
 
     def result_shape(self, shape: Shape) -> Shape:
         return shape

@@ -1,4 +1,4 @@
-"""How the contenders on OpenCV read, shrink and encode: as augmill does, so that the augmentation alone differs."""
+"""Reading, shrinking and encoding by OpenCV alone, with the very calls that augmill makes."""
 
 from __future__ import annotations
 
