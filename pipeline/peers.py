@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable
 
@@ -30,7 +31,11 @@ class BlockPeers:
         Raises:
           TransformError: no other can be read.
         """
-        others = [other for other in self._keys if other != key and other not in tried]
+        others = self._keys.copy()
+        for known in {key, *tried}:
+            place = bisect_left(others, known)
+            if others[place : place + 1] == [known]:
+                del others[place]
         while others:
             chosen = others.pop(draws.integer(0, len(others)))
             try:

@@ -116,7 +116,7 @@ def test_objects_that_are_lost_are_counted_and_a_moved_box_is_a_change(photo: np
 
 def test_what_is_counted_but_not_measured_has_changed_nothing_yet(photo: np.ndarray) -> None:
     effect = Effect("op", "0")
-    effect.count([{"delta": 0.25}, {"delta": -0.5, "mode": "wrap"}, {}])
+    effect.count([{"delta": 0.25, "noise_seed": 7}, {"delta": -0.5, "mode": "wrap", "noise_seed": 8}, {}])
     assert (effect.applied, effect.measured, effect.changed_fraction) == (3, 0, 0.0)
     assert effect.ranges == {"delta": [-0.5, 0.25]}
     effect.measure(Sample(photo), Sample(255 - photo))

@@ -54,16 +54,19 @@ import pathlib
 tf = tensorflow()
 tf.function(lambda: tf.linalg.matmul(tf.zeros([600, 600]), tf.zeros([600, 600])))()
 names = [task.joinpath("comm").read_text().strip() for task in pathlib.Path("/proc/self/task").iterdir()]
+pools = tf.config.threading
 print(names.count("tf_Compute"), tf.config.list_physical_devices("GPU"))
+print(pools.get_intra_op_parallelism_threads(), pools.get_inter_op_parallelism_threads())
 """
 
 
-@pytest.mark.parametrize("order", ["claim_one_core()", "tensorflow(); claim_one_core()"])
-def test_a_process_claims_one_core_and_starts_without_a_word(order: str) -> None:
+@pytest.mark.parametrize(("order", "set_to"), [("claim_one_core()", 0), ("tensorflow(); claim_one_core()", 1)])
+def test_a_process_claims_one_core_and_starts_without_a_word(order: str, set_to: int) -> None:
+    """Of a TensorFlow that is there already it sets the threads; one to come reads them in the environment."""
     code = f"from augmill.transforms.backend import claim_one_core, tensorflow\n{order}\n{COUNT_THREADS}"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("TF_")}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
-    assert done.stdout == "1 []\n"
+    assert done.stdout == f"1 []\n{set_to} {set_to}\n"
     assert done.stderr == ""
 
 
@@ -73,5 +76,6 @@ import os, sys
 from augmill.transforms.backend import claim_one_core
 claim_one_core()
 print("tensorflow" in sys.modules, os.environ["CUDA_VISIBLE_DEVICES"])
+print(os.environ["TF_NUM_INTRAOP_THREADS"], os.environ["TF_NUM_INTEROP_THREADS"])
 """
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False -1\n"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False -1\n1 1\n"

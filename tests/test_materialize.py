@@ -16,7 +16,7 @@ from augmill.pipeline.listing import list_source
 from augmill.pipeline.materialize import BlockError, Materializer, measured_examples
 from augmill.pipeline.plan import BlockReader, make_plan
 from augmill.pipeline.renderer import Renderer
-from augmill.pipeline.shard import file_sha256, scan_records
+from augmill.pipeline.shard import ShardWriter, file_sha256, scan_records
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.steps import steps_from_json
 from augmill.pipeline.workspace import Workspace
@@ -171,6 +171,26 @@ def test_a_block_that_cannot_be_made_durable_is_told_by_the_next_one(
         materialize.begin(1)
     assert not list(workspace.version.glob(".*.tmp")), "nothing half-done is left of either"
     assert materialize.wait() == {}
+
+
+def test_a_shard_that_cannot_be_made_durable_leaves_nothing_half_done(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish, finished = ShardWriter.finish, list[ShardWriter]()
+
+    def fail_once(self: ShardWriter) -> Any:
+        finished.append(self)
+        if len(finished) == 2:
+            raise OSError(28, "No space left on device")
+        return finish(self)
+
+    materialize = Materializer(workspace)
+    monkeypatch.setattr(ShardWriter, "finish", fail_once)
+    with pytest.raises(BlockError, match="block 0 cannot be written: No space left on device"):
+        materialize(0)
+    assert not list(workspace.version.glob(".*.tmp"))
+    assert workspace.row(0) is None
+    assert materialize(0)["images"] > 0, "and it can be tried again"
 
 
 def test_a_row_says_when_its_records_were_made(workspace: Workspace) -> None:

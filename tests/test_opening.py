@@ -139,7 +139,10 @@ def test_other_formats_go_the_long_way_and_are_resized_fast(photo: np.ndarray) -
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.999])
-def test_a_truncated_file_is_refused_with_the_same_reason(share: float, large: list[np.ndarray]) -> None:
+def test_a_truncated_file_is_refused_with_the_same_reason(
+    share: float, large: list[np.ndarray], reductions: list[int]
+) -> None:
+    """It is not even tried: OpenCV before release 5 fills what is missing with grey."""
     data = jpeg(large[0])
     data = data[: int(len(data) * share)]
     with pytest.raises(ImageError) as told:
@@ -147,6 +150,7 @@ def test_a_truncated_file_is_refused_with_the_same_reason(share: float, large: l
     with pytest.raises(ImageError) as opened:
         open_image(data, (90, 90))
     assert str(opened.value) == str(told.value)
+    assert reductions == []
 
 
 def test_whatever_byte_of_the_head_is_wrong_it_is_decoded_or_refused_as_ever(large: list[np.ndarray]) -> None:

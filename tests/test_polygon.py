@@ -62,7 +62,8 @@ OUTLINES = st.lists(st.tuples(COORDINATES, COORDINATES), min_size=3, max_size=9)
 def test_a_cut_is_the_plain_one(outline: np.ndarray) -> None:
     expected = plainly_cut(plainly_cut(outline, 0, 10.0, above=True), 1, 20.0, above=True)
     expected = plainly_cut(plainly_cut(expected, 0, 100.0, above=False), 1, 60.0, above=False)
-    assert np.array_equal(clip_to_window(outline, (10, 20), (100, 60)), expected)
+    # where the plain one is outside by the last bit of a rounded number, this one is not
+    assert np.array_equal(clip_to_window(outline, (10, 20), (100, 60)), np.clip(expected, (10, 20), (100, 60)))
 
 
 @given(st.lists(OUTLINES, min_size=1, max_size=8))

@@ -94,7 +94,7 @@ def check(sample: Sample, entries: list[Any], seed: int, kernels: str) -> bool:
         assert set(np.unique(made.mask)) <= {0, 7, 200}, "no id is made up"
         assert made.mask.shape == made.image.shape[:2]
         limit = np.array(made.image.shape[1::-1] * 2)
-        assert ((made.objects.boxes >= -1e-6) & (made.objects.boxes <= limit + 1e-6)).all()
+        assert ((made.objects.boxes >= 0) & (made.objects.boxes <= limit + 1e-6)).all()
         assert ((made.objects.visible > 0) & (made.objects.visible <= 1)).all()
     return True
 

@@ -83,7 +83,10 @@ def clip_to_window(outline: np.ndarray, low: tuple[float, float], high: tuple[fl
         corners = _cut(corners, [corner[axis] - low[axis] for corner in corners])
     for axis in (0, 1):
         corners = _cut(corners, [high[axis] - corner[axis] for corner in corners])
-    return outline if corners is before else np.array(corners, np.float64).reshape(-1, 2)
+    if corners is before:
+        return outline
+    # Where an edge is cut is rounded, and might be outside by the last bit.
+    return np.clip(np.array(corners, np.float64).reshape(-1, 2), low, high)
 
 
 def _cut(corners: list[list[float]], depths: list[float]) -> list[list[float]]:
