@@ -60,13 +60,9 @@ class FusedRendering:
 
     Annotations move with the pixels: where two motions become one, theirs do too, and what the first moves out of the
     image the second may bring back. An op without a fast kernel is carried out by its reference one, in its turn.
-
-    Attributes:
-      done: what has been carried out by fast kernels so far.
     """
 
     def __init__(self, sample: Sample) -> None:
-        self.done: list[Fused] = []
         self.restart(sample)
 
     def restart(self, sample: Sample) -> None:
@@ -95,7 +91,6 @@ class FusedRendering:
     def sample(self) -> Sample:
         self._move_annotations()
         if self._row:
-            self.done += self._row
             self.restart(replace(self._sample, image=run(self._row, self._pixels)))
         return self._sample
 

@@ -23,26 +23,26 @@ _DRAWN = 512  # drawn parameters, which are gone round
 Call = Callable[[np.ndarray], np.ndarray]
 
 
-def _table() -> np.ndarray:
+def _table(drawn: random.Random) -> np.ndarray:
     """A level for each level of each channel, as brightness and contrast make them: uint8 [1, 256, 3]."""
-    shift, slope, mean = random.uniform(-51, 51), random.uniform(0.7, 1.3), random.uniform(80, 150)
+    shift, slope, mean = drawn.uniform(-51, 51), drawn.uniform(0.7, 1.3), drawn.uniform(80, 150)
     levels = (np.arange(256) + shift - mean) * slope + mean
     return np.repeat(np.clip(levels, 0, 255).astype(np.uint8)[None, :, None], 3, axis=2)
 
 
-def _matrix(side: int, degrees: float, shift: float) -> np.ndarray:
+def _matrix(drawn: random.Random, side: int, degrees: float, shift: float) -> np.ndarray:
     """Flip, turn, zoom and shift about the centre, as one matrix."""
-    centre, scale = (side / 2, side / 2), 1 / random.uniform(0.8, 1.2)
-    turned = np.vstack([cv2.getRotationMatrix2D(centre, random.uniform(-degrees, degrees), scale), [0, 0, 1]])
-    turned[:2, 2] += random.uniform(-shift, shift) * side, random.uniform(-shift, shift) * side
-    mirror = np.diag([-1.0, 1, 1]) if random.random() < 0.5 else np.eye(3)
+    centre, scale = (side / 2, side / 2), 1 / drawn.uniform(0.8, 1.2)
+    turned = np.vstack([cv2.getRotationMatrix2D(centre, drawn.uniform(-degrees, degrees), scale), [0, 0, 1]])
+    turned[:2, 2] += drawn.uniform(-shift, shift) * side, drawn.uniform(-shift, shift) * side
+    mirror = np.diag([-1.0, 1, 1]) if drawn.random() < 0.5 else np.eye(3)
     mirror[0, 2] = side - 1 if mirror[0, 0] < 0 else 0
     return (turned @ mirror)[:2]
 
 
-def _affine(side: int, degrees: float, shift: float) -> Call:
+def _affine(drawn: random.Random, side: int, degrees: float, shift: float) -> Call:
     """One table and one resampling, of four channels, which is almost twice as fast as that of three."""
-    table, matrix = _table(), _matrix(side, degrees, shift)
+    table, matrix = _table(drawn), _matrix(drawn, side, degrees, shift)
 
     def call(image: np.ndarray) -> np.ndarray:
         four = cv2.cvtColor(cv2.LUT(image, table), cv2.COLOR_RGB2RGBA)
@@ -53,12 +53,12 @@ def _affine(side: int, degrees: float, shift: float) -> Call:
     return call
 
 
-def _imagenet() -> Call:
+def _imagenet(drawn: random.Random) -> Call:
     """A window, resized; one table in RGB and one in HSV; a flip."""
-    table, shades, flips = _table(), _table(), random.random() < 0.5
-    area, ratio = random.uniform(0.08, 1) * 375 * 500, random.uniform(0.75, 1.333)
+    table, shades, flips = _table(drawn), _table(drawn), drawn.random() < 0.5
+    area, ratio = drawn.uniform(0.08, 1) * 375 * 500, drawn.uniform(0.75, 1.333)
     rows, columns = min(375, int((area / ratio) ** 0.5)), min(500, int((area * ratio) ** 0.5))
-    top, left = random.randint(0, 375 - rows), random.randint(0, 500 - columns)
+    top, left = drawn.randint(0, 375 - rows), drawn.randint(0, 500 - columns)
 
     def call(image: np.ndarray) -> np.ndarray:
         resized = cv2.resize(image[top : top + rows, left : left + columns], (224, 224))
@@ -69,10 +69,10 @@ def _imagenet() -> Call:
     return call
 
 
-def _cifar() -> Call:
+def _cifar(drawn: random.Random) -> Call:
     """A border, a window, a flip and a black square."""
-    (top, left), (row, column) = ((random.randint(0, most), random.randint(0, most)) for most in (8, 16))
-    flips = random.random() < 0.5
+    (top, left), (row, column) = ((drawn.randint(0, most), drawn.randint(0, most)) for most in (8, 16))
+    flips = drawn.random() < 0.5
 
     def call(image: np.ndarray) -> np.ndarray:
         padded = cv2.copyMakeBorder(image, 4, 4, 4, 4, cv2.BORDER_CONSTANT)
@@ -118,10 +118,10 @@ _TURN = cv2.getRotationMatrix2D((112, 112), 27, 1)
 _FOURTEEN = [np.copy, _equalized, _autocontrasted, _coloured, _sharpened, *[_warped] * 5, *[_looked_up] * 4]
 
 
-def _randaugment() -> Call:
+def _randaugment(drawn: random.Random) -> Call:
     """Two of the fourteen ops, and a flip."""
-    first, second = random.choices(_FOURTEEN, k=2)
-    flips = random.random() < 0.5
+    first, second = drawn.choices(_FOURTEEN, k=2)
+    flips = drawn.random() < 0.5
 
     def call(image: np.ndarray) -> np.ndarray:
         return second(first(cv2.flip(image, 1) if flips else image))
@@ -129,22 +129,22 @@ def _randaugment() -> Call:
     return call
 
 
-CALLS: dict[str, Callable[[], Call]] = {
-    "photo": lambda: _affine(224, degrees=36, shift=0),
+CALLS: dict[str, Callable[[random.Random], Call]] = {
+    "photo": lambda drawn: _affine(drawn, 224, degrees=36, shift=0),
     "imagenet": _imagenet,
     "cifar": _cifar,
     "randaugment": _randaugment,
-    "detection": lambda: _affine(320, degrees=0, shift=0.1),
+    "detection": lambda drawn: _affine(drawn, 320, degrees=0, shift=0.1),
 }
 
 
 def work(task: Task, worker: int) -> Part:
     """Go round the images in memory as many times as the source has images."""
     cv2.setNumThreads(1)
-    random.seed(worker)
+    drawn = random.Random(worker)
     mine = photos(task)[worker :: task.workers]
     held = [Path(photo.path).read_bytes() for photo in mine[:_HELD]]
-    calls: Any = cycle([CALLS[task.name]() for _ in range(_DRAWN)])
+    calls: Any = cycle([CALLS[task.name](drawn) for _ in range(_DRAWN)])
     records, started = 0, now()
     for encoded in islice(cycle(held), len(mine)):
         image = decode(encoded)
