@@ -43,8 +43,8 @@ def main(arguments: list[str]) -> NoReturn:
         for module in _NEEDED:
             importlib.import_module(module)
         ordered = sys.stdin.buffer.readline()
-        threading.Thread(target=_end_with_parent, daemon=True).start()
         if ordered:
+            threading.Thread(target=_end_with_parent, daemon=True).start()
             _run(*json.loads(ordered))
     except Exception as error:
         _exit(JOB_FAILED, pipe, _reason(error), error)

@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 
 from augmill.pipeline.making import make_records
+from augmill.pipeline.memory import keep_freed_memory
 from augmill.pipeline.object_counts import COUNTS
 from augmill.pipeline.plan import BlockReader, Plan
 from augmill.pipeline.renderer import Renderer, block_peers
@@ -25,7 +26,6 @@ from augmill.transforms.backend import claim_one_core, tensorflow
 MEASURED = 64  # examples of a split, at least, for which it is measured what each op does
 MEASURED_ONE_IN = 100  # and of each block at least one in so many
 _PROGRESS_SECONDS = 0.5
-_DRAWN_AT_ONCE = 64  # examples, the draws of whose renditions are made together
 _FILES_BESIDES = 64  # open files that a worker has beside the shards of two blocks
 _FLUSHERS = 8  # threads that wait for the disk at the end of a block
 
@@ -78,6 +78,7 @@ class Materializer:
 
     def __init__(self, workspace: Workspace) -> None:
         claim_one_core()
+        keep_freed_memory()
         cv2.setNumThreads(1)
         self._workspace = workspace
         self._spec = workspace.spec()

@@ -20,9 +20,6 @@ _TELL_SECONDS = 0.5
 _START = (
     "import sys; sys.path[:] = filter(None, sys.path); from augmill.pipeline.driver import main; main(sys.argv[1:])"
 )
-# What an image took is kept for the next one, not given back to the system, which would have to clear it page by page
-# before it hands it out again: a fifth of the time that pixels take. GNU's malloc reads these, others pass over them.
-_KEEP_MEMORY = {"MALLOC_TRIM_THRESHOLD_": str(128 << 20), "MALLOC_MMAP_THRESHOLD_": str(64 << 20)}
 
 
 class Driver:
@@ -157,7 +154,6 @@ def _environment() -> dict[str, str]:
     """A worker's environment: this process's modules, no GPU, one thread an op, quiet."""
     paths = [path for path in sys.path if path and os.pathsep not in path]
     return {
-        **_KEEP_MEMORY,
         **os.environ,
         "PYTHONPATH": os.pathsep.join(paths),
         "PYTHONSAFEPATH": "1",

@@ -49,6 +49,7 @@ FLOORS: dict[str, list[set[str]]] = {
             "training",
             "model_rewrite",
             "steps",
+            "memory",
         },
         {"version", "spec", "mask", "model_front", "opening"},
         {"annotations", "decoding", "drawing", "model_compare", "adopted_spec"},

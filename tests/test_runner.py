@@ -16,7 +16,7 @@ from augmill.pipeline.driver import order
 from augmill.pipeline.errors import BuildError, OptionError
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.plan import make_plan
-from augmill.pipeline.runner import Driver, _environment, check_beam_options, run_local
+from augmill.pipeline.runner import Driver, check_beam_options, run_local
 from augmill.pipeline.workspace import Workspace
 
 START = "import sys; from augmill.pipeline.driver import main; main(sys.argv[1:])"
@@ -167,10 +167,3 @@ def test_a_job_whose_log_cannot_be_written_says_so(prepare: Callable[[str], Work
 
     with pytest.raises(BuildError, match=r"Is a directory.*job\.log"):
         run_local(workspace, workers=1, progress=lambda done: None)
-
-
-def test_a_worker_keeps_the_memory_of_an_image_for_the_next_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000")
-    environment = _environment()
-    assert int(environment["MALLOC_MMAP_THRESHOLD_"]) > 10_000_000
-    assert environment["MALLOC_TRIM_THRESHOLD_"] == "1000", "what the reader has set is left alone"
