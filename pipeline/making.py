@@ -6,7 +6,7 @@ of each over and over: with small images that is an eighth of the time.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from augmill.pipeline.annotations import Annotations
 from augmill.pipeline.renderer import Noted, Renderer
 from augmill.pipeline.shard import RecordError
 from augmill.pipeline.source import Reader
+from augmill.transforms.ahead import DrawsAhead
 from augmill.transforms.base import Sample, TransformError
 from augmill.transforms.policy import Peers
 
@@ -22,6 +23,7 @@ T = TypeVar("T")
 
 _PIXELS_AT_ONCE = 1 << 20  # bytes of renditions that are in memory together, but for one that is larger
 _RENDITIONS_AT_ONCE = 64
+_DRAWN_AT_ONCE = 256  # renditions: their draws take next to no room, and cost less the more are made together
 
 
 @dataclass
@@ -62,7 +64,7 @@ class Making:
 def make_records(
     renderer: Renderer,
     reader: Reader,
-    rows: Iterable[Mapping[str, Any]],
+    rows: Sequence[Mapping[str, Any]],
     *,
     copies: range,
     peers: Peers,
@@ -82,7 +84,7 @@ def make_records(
     Yields:
       Each example in its turn, with its records or with what is wrong with it.
     """
-    for group in _groups(renderer, reader, rows, len(copies), source):
+    for group, ahead in _groups(renderer, reader, rows, copies, source):
         opened = [making for making in group if making.opened is not None]
         for making in opened[:measured]:
             making.measured = True
@@ -90,7 +92,7 @@ def make_records(
         largest = max((making.size for making in opened), default=1)
         at_once = max(1, _PIXELS_AT_ONCE // largest)
         for start in range(0, len(copies), at_once):
-            _make_copies(renderer, opened, copies[start : start + at_once], peers)
+            _make_copies(renderer, opened, copies[start : start + at_once], peers, ahead)
         for making in group:
             if making.error is None:
                 renderer.count(making.noted)
@@ -98,21 +100,25 @@ def make_records(
 
 
 def _groups(
-    renderer: Renderer, reader: Reader, rows: Iterable[Mapping[str, Any]], copies: int, source: Any
-) -> Iterator[list[Making]]:
-    """Read and open examples, as many at once as their copies have room for together."""
-    group, room = list[Making](), _PIXELS_AT_ONCE
-    for row in rows:
-        making = Making(row)
-        making.opened = making.attempt(_open, renderer, reader, row, copies, source)
-        making.noted.append(renderer.take())
-        group.append(making)
-        room -= making.size * copies
-        if room <= 0 or len(group) * copies >= _RENDITIONS_AT_ONCE:
-            yield group
-            group, room = [], _PIXELS_AT_ONCE
-    if group:
-        yield group
+    renderer: Renderer, reader: Reader, rows: Sequence[Mapping[str, Any]], copies: range, source: Any
+) -> Iterator[tuple[list[Making], DrawsAhead | None]]:
+    """Read and open examples, as many at once as their copies have room for together, with their first draws."""
+    step = max(1, _DRAWN_AT_ONCE // max(1, len(copies)))
+    for start in range(0, len(rows), step):
+        some = rows[start : start + step]
+        ahead = renderer.draws_ahead((row["key"], copy) for row in some for copy in copies)
+        group, room = list[Making](), _PIXELS_AT_ONCE
+        for row in some:
+            making = Making(row)
+            making.opened = making.attempt(_open, renderer, reader, row, len(copies), source)
+            making.noted.append(renderer.take())
+            group.append(making)
+            room -= making.size * len(copies)
+            if room <= 0 or len(group) * len(copies) >= _RENDITIONS_AT_ONCE:
+                yield group, ahead
+                group, room = [], _PIXELS_AT_ONCE
+        if group:
+            yield group, ahead
 
 
 def _open(renderer: Renderer, reader: Reader, row: Mapping[str, Any], copies: int, source: Any) -> Sample:
@@ -124,10 +130,11 @@ def _open(renderer: Renderer, reader: Reader, row: Mapping[str, Any], copies: in
     return opened
 
 
-def _make_copies(renderer: Renderer, group: Sequence[Making], copies: Sequence[int], peers: Peers) -> None:
+def _make_copies(
+    renderer: Renderer, group: Sequence[Making], copies: Sequence[int], peers: Peers, ahead: DrawsAhead | None
+) -> None:
     """Render, encode and put in records some copies of each example of a group."""
     rendered = []
-    ahead = renderer.draws_ahead((making.row["key"], copy) for making in group for copy in copies)
     for making in group:
         assert making.opened is not None
         render = partial(renderer.render, making.opened, making.row["key"], measured=making.measured)

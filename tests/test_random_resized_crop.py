@@ -104,6 +104,18 @@ def test_windows_heed_boxes_as_the_kernel_does(covered: float) -> None:
     assert found == {0, 1}
 
 
+def test_a_stream_gives_these_windows_for_ever() -> None:
+    """What is drawn is part of what a version promises: no change of the code may change it."""
+    shape, boxes = (375, 500, 3), np.array([[400.5, 10, 460, 80.25], [20, 300, 60, 330]])
+    sample = Sample(np.zeros(shape, np.uint8), objects=Objects.from_boxes(boxes, np.array([0, 1])))
+    anywhere, around = SampleDistortedBoundingBox(0.0, (0.75, 1.333), (0.08, 1.0)), SampleDistortedBoundingBox(0.9)
+    streams = [{"seed": 7, "key": f"rose/{i}.jpg", "copy": 1, "at": "0"} for i in range(3)]
+    found = [tuple(anywhere.draw(Draws(**stream), shape).values()) for stream in streams]  # type: ignore[arg-type]
+    assert found == [(29, 152, 220, 247), (101, 52, 134, 136), (22, 118, 338, 358)]
+    found = [tuple(around.draw_for(Draws(**stream), sample).values()) for stream in streams]  # type: ignore[arg-type]
+    assert found == [(5, 2, 356, 450), (28, 11, 313, 236), (1, 84, 370, 413)]
+
+
 @pytest.mark.parametrize("arguments", ARGUMENTS[:3])
 def test_draws_are_distributed_as_those_of_tensorflow(drawn: Any, arguments: dict[str, Any]) -> None:
     op, shape = SampleDistortedBoundingBox(**arguments), (375, 500, 3)

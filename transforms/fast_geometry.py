@@ -68,6 +68,10 @@ def _resized_window(op: Any, params: Params, shape: Shape) -> Kernels:
     return (Window(op.frame(params, shape), op.motion(params, shape).shape),)
 
 
+def _distorted(op: SampleDistortedBoundingBox, params: Params, shape: Shape) -> Kernels:
+    return (Window(op.frame(params, shape), op.size),)
+
+
 def _resize(op: Resize, params: Params, shape: Shape) -> Kernels:
     return (Window(Frame(0, 0, shape[0], shape[1]), op.motion(params, shape).shape, op.method),)
 
@@ -104,7 +108,7 @@ FAST_GEOMETRY: Mapping[type[Transform], MakeKernels] = {
     Transpose: _transpose,
     **dict.fromkeys((RandomCrop, StatelessRandomCrop, CentralCrop, CropToBoundingBox), _window),
     **dict.fromkeys((PadToBoundingBox, ResizeWithCropOrPad), _window),
-    **dict.fromkeys((SampleDistortedBoundingBox, StatelessSampleDistortedBoundingBox), _resized_window),
+    **dict.fromkeys((SampleDistortedBoundingBox, StatelessSampleDistortedBoundingBox), _distorted),
     **dict.fromkeys((KerasRandomCrop, CenterCrop), _resized_window),
     Resize: _resize,
     ResizeWithPad: _resize_with_pad,

@@ -6,11 +6,9 @@ Szegedy et al., "Going deeper with convolutions", CVPR 2015.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
-
-import numpy as np
 
 from augmill.transforms.arguments import Pair, check_choice, check_whole
 from augmill.transforms.backend import TensorKernel
@@ -26,6 +24,8 @@ from augmill.transforms.base import (
 from augmill.transforms.motion import Motion, scaling, translation
 from augmill.transforms.randomness import Draws
 from augmill.transforms.window import Frame, check_size, resized
+
+_Box = Sequence[float]  # xmin, ymin, xmax, ymax in pixels
 
 _HEIGHT = (
     "uniform over the whole pixels that area_range allows at the drawn aspect ratio; drawn anew until the window shows "
@@ -84,11 +84,10 @@ class SampleDistortedBoundingBox(TensorKernel, GeometricTransform):
             raise TransformError("area_range must allow a crop where no size is given: [1, 1] keeps the whole image")
 
     def draw(self, draws: Draws, shape: Shape) -> Params:
-        return self._draw(draws, shape, np.zeros((0, 4)))
+        return self._draw(draws, shape, ())
 
     def draw_for(self, draws: Draws, sample: Sample) -> Params:
-        boxes = np.zeros((0, 4)) if sample.objects is None else sample.objects.boxes
-        return self._draw(draws, sample.image.shape, boxes)
+        return self._draw(draws, sample.image.shape, () if sample.objects is None else sample.objects.boxes.tolist())
 
     def frame(self, params: Params, shape: Shape) -> Frame:
         """The window that was drawn."""
@@ -105,15 +104,16 @@ class SampleDistortedBoundingBox(TensorKernel, GeometricTransform):
         matrix = scaling(width / frame.width, height / frame.height) @ translation(-frame.left, -frame.top)
         return Motion((height, width), matrix)
 
-    def _draw(self, draws: Draws, shape: Shape, boxes: np.ndarray) -> Params:
-        if not len(boxes):
+    def _draw(self, draws: Draws, shape: Shape, boxes: Sequence[_Box]) -> Params:
+        height, width = shape[:2]
+        if not boxes:
             self._check_image_for_box()
-            boxes = np.array([[0.0, 0.0, shape[1], shape[0]]])
+            boxes = [(0.0, 0.0, width, height)]
         for _ in range(self.max_attempts):
-            frame = self._attempt(draws, shape[0], shape[1])
-            if frame is not None and _share_seen(boxes, frame) >= self.min_object_covered:
+            frame = self._attempt(draws, height, width)
+            if frame is not None and _shows_enough(frame, boxes, self.min_object_covered):
                 return frame._asdict()
-        return Frame(0, 0, shape[0], shape[1])._asdict()
+        return Frame(0, 0, height, width)._asdict()
 
     def _check_image_for_box(self) -> None:
         """Raise TransformError unless the image may stand for the object, and a window can show enough of it."""
@@ -157,12 +157,17 @@ class StatelessSampleDistortedBoundingBox(SampleDistortedBoundingBox):
     name: ClassVar[str] = "tf.image.stateless_sample_distorted_bounding_box"
 
 
-def _share_seen(boxes: np.ndarray, frame: Frame) -> float:
-    """The largest share of a box that the window shows."""
-    first, last = (frame.left, frame.top), (frame.left + frame.width, frame.top + frame.height)
-    seen = np.minimum(boxes[:, 2:], last) - np.maximum(boxes[:, :2], first)
-    areas = np.prod(boxes[:, 2:] - boxes[:, :2], axis=1)
-    return float((np.prod(seen.clip(0), axis=1)[areas > 0] / areas[areas > 0]).max(initial=0.0))
+def _shows_enough(frame: Frame, boxes: Iterable[_Box], least: float) -> bool:
+    """Tell whether the window shows at least this share of some box."""
+    # Plain numbers: of a few boxes, arrays take many times as long.
+    top, left, bottom, right = frame.top, frame.left, frame.top + frame.height, frame.left + frame.width
+    for first_x, first_y, last_x, last_y in boxes:
+        area = (last_x - first_x) * (last_y - first_y)
+        if area > 0:
+            seen_x, seen_y = min(last_x, right) - max(first_x, left), min(last_y, bottom) - max(first_y, top)
+            if max(seen_x, 0.0) * max(seen_y, 0.0) / area >= least:
+                return True
+    return least <= 0
 
 
 def _range(name: str, value: Any, most: float | None) -> Pair:
