@@ -62,7 +62,7 @@ def _joined(first: AnyKernel, second: AnyKernel, shape: Shape) -> AnyKernel | No
         return Tone(first.curves + second.curves, first.whole + second.whole)
     if isinstance(first, Hsv) and isinstance(second, Hsv):
         return Hsv(first.turn + second.turn, first.factors + second.factors, second.whole, first.before)
-    if isinstance(first, Tone) and isinstance(second, Hsv) and not second.whole:
+    if isinstance(first, Tone) and isinstance(second, Hsv):
         return replace(second, before=first)
     if isinstance(first, Mirror) and isinstance(second, Mirror):
         return Mirror(first.across != second.across, first.down != second.down)

@@ -15,7 +15,7 @@ from augmill.transforms.policy import Policy
 from augmill.transforms.randomness import Draws
 
 RENDITIONS = 64  # that are drawn to see what meets what
-_WORK = {Tone: "one table of levels", Warp: "one resampling", Hsv: "one way through HSV"}
+_WORK = {Tone: "one table of levels", Warp: "one resampling", Hsv: "one change of colours"}
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ import numpy as np
 from augmill.transforms.base import Params, Shape
 from augmill.transforms.curves import Counts, Curve
 from augmill.transforms.hsv import shifted
-from augmill.transforms.levels import look_up
+from augmill.transforms.levels import look_up, look_up_each
 from augmill.transforms.motion import Motion, scaling, translation
 from augmill.transforms.window import Frame
 
@@ -226,13 +226,13 @@ def _nearest(count: int, length: int) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Hsv:
-    """Turns hues and scales saturations, both on one way through HSV and back.
+    """Scales saturations and turns hues, with the channels taken apart once.
 
     Attributes:
       turn: of the hue, in turns; 0.5 gives the opposite colours.
       factors: what saturations are multiplied by, one after the other, each result cut at the most there is.
       whole: whether it takes whole levels and makes them of fractions as ops on uint8 do, those of tf.image; others
-        round them, and take what `before` hands on.
+        round them, and scale the saturations of the fractions that `before` hands on.
       before: the tone that goes before, if any.
     """
 
@@ -244,10 +244,11 @@ class Hsv:
     pointwise = True
 
     def run(self, image: np.ndarray, counts: Counts) -> np.ndarray:
+        planes = cv2.split(image)
         if self.before is not None:
-            table = self.before.table(counts) if self.whole else self.before.levels(counts)
-            image = look_up(image, table)
-        return shifted(image, self.turn, self.factors, whole=self.whole)
+            takes_fractions = bool(self.factors) and not self.whole
+            planes = look_up_each(planes, (self.before.levels if takes_fractions else self.before.table)(counts))
+        return cv2.merge(shifted(planes, self.turn, self.factors, whole=self.whole))
 
     def result_shape(self, shape: Shape) -> Shape:
         return shape

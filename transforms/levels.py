@@ -6,6 +6,8 @@ or `PIL.ImageEnhance` makes of the same image. Where Pillow truncates, these do;
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -103,13 +105,17 @@ def luma(image: np.ndarray) -> np.ndarray:
 
 
 def look_up(image: np.ndarray, table: np.ndarray) -> np.ndarray:
-    """Replace each level by what a table, uint8 or float32 [channels or 1, 256], has for it."""
-    channels = image.shape[2]
-    shared = len(table) == 1
-    # A row of pixels is to OpenCV what an image is, and needs no table of three channels where one does for all.
-    flat = image.reshape(image.shape[0], -1) if shared else image
-    found: np.ndarray = cv2.LUT(flat, table[0] if shared else np.ascontiguousarray(table.T).reshape(256, 1, channels))
-    return found.reshape(image.shape)
+    """Replace each level by what a table, uint8 [channels or 1, 256], has for it."""
+    if len(table) == 1:
+        # A row of pixels is to OpenCV what an image is, and needs no table of three channels where one does for all.
+        found: np.ndarray = cv2.LUT(image.reshape(image.shape[0], -1), table[0])
+        return found.reshape(image.shape)
+    return cv2.merge(look_up_each(cv2.split(image), table))  # faster than a table of three channels
+
+
+def look_up_each(planes: Sequence[np.ndarray], table: np.ndarray) -> list[np.ndarray]:
+    """Replace each level of each channel, uint8 [height, width], by what a table, [channels or 1, 256], has for it."""
+    return [cv2.LUT(plane, table[channel % len(table)]) for channel, plane in enumerate(planes)]
 
 
 def histogram(image: np.ndarray) -> np.ndarray:
