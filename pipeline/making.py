@@ -21,7 +21,7 @@ from augmill.transforms.policy import Peers
 T = TypeVar("T")
 
 _PIXELS_AT_ONCE = 1 << 20  # bytes of renditions that are in memory together, but for one that is larger
-_RENDITIONS_AT_ONCE = 64
+_RENDITIONS_AT_ONCE = 256
 
 
 @dataclass
@@ -136,7 +136,11 @@ def _make_copies(renderer: Renderer, group: Sequence[Making], copies: Sequence[i
             if made is not None:
                 rendered.append((making, copy, *made))
         making.noted.append(renderer.take())
-    images = [making.attempt(renderer.encode, sample) for making, _, sample, _ in rendered]
+    ahead_lines = renderer.lines_ahead([sample for _, _, sample, _ in rendered])
+    images = [
+        making.attempt(renderer.encode, sample, lines)
+        for (making, _, sample, _), lines in zip(rendered, ahead_lines, strict=True)
+    ]
     for (making, copy, sample, steps), image in zip(rendered, images, strict=True):
         record = making.attempt(renderer.record, sample, making.row["key"], copy, steps, image)
         if record is not None:

@@ -25,7 +25,6 @@ from augmill.transforms.backend import claim_one_core, tensorflow
 MEASURED = 64  # examples of a split, at least, for which it is measured what each op does
 MEASURED_ONE_IN = 100  # and of each block at least one in so many
 _PROGRESS_SECONDS = 0.5
-_DRAWN_AT_ONCE = 64  # examples, the draws of whose renditions are made together
 _FILES_BESIDES = 64  # open files that a worker has beside the shards of two blocks
 _FLUSHERS = 8  # threads that wait for the disk at the end of a block
 

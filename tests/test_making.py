@@ -91,11 +91,11 @@ def test_one_that_cannot_be_read_leaves_the_others_as_they_are(make: Make, spoil
 def test_one_that_cannot_be_encoded_is_not_counted(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     encode, met = Renderer.encode, list[np.ndarray]()
 
-    def fail_once(self: Renderer, sample: Any) -> bytes:
+    def fail_once(self: Renderer, sample: Any, lines: Any = None) -> bytes:
         met.append(sample.image)
         if len(met) == 5:
             raise ImageError("cannot be encoded as png")
-        return encode(self, sample)
+        return encode(self, sample, lines)
 
     monkeypatch.setattr(Renderer, "encode", fail_once)
     made, renderer, _ = make(measured=48)
