@@ -22,7 +22,7 @@ _PAETH = 4  # the number of the filter
 # which make up grey that is kept in three channels, and masks.
 _PHOTO, _REPEATING = 1, 2
 _SEEN = 8  # every eighth pixel of every eighth row is looked at to tell which it is
-_AT_ONCE = 1 << 17  # bytes: with what is made of them on the way they stay in the processor's cache
+_AT_ONCE = 1 << 16  # bytes: with what is made of them on the way they stay in the processor's cache
 
 
 def encode_png(image: np.ndarray, lines: np.ndarray | None = None) -> bytes:
@@ -51,7 +51,10 @@ def filtered_lines(images: Sequence[np.ndarray]) -> list[np.ndarray]:
         alike.setdefault((image.shape, image.dtype), []).append(place)
     found: dict[int, np.ndarray] = {}
     for places in alike.values():
-        found.update(zip(places, _filtered(np.stack([images[place] for place in places])), strict=True))
+        count = max(1, _AT_ONCE // max(1, images[places[0]].nbytes))
+        for start in range(0, len(places), count):
+            some = places[start : start + count]
+            found.update(zip(some, _filtered(np.stack([images[place] for place in some])), strict=True))
     return [found[place] for place in range(len(images))]
 
 
