@@ -14,7 +14,7 @@ from augmill.pipeline.version import Version
 from augmill.transforms.user_code import UserCode
 
 # What can change a byte of a shard, and is therefore recorded.
-LIBRARIES = ("augmill", "tensorflow", "keras", "opencv-python-headless", "numpy", "Pillow", "protobuf")
+LIBRARIES = ("augmill", "tensorflow", "keras", "opencv-python-headless", "deflate", "numpy", "Pillow", "protobuf")
 
 
 def library_versions() -> dict[str, str]:

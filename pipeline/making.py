@@ -22,8 +22,7 @@ from augmill.transforms.policy import Peers
 T = TypeVar("T")
 
 _PIXELS_AT_ONCE = 1 << 20  # bytes of renditions that are in memory together, but for one that is larger
-_RENDITIONS_AT_ONCE = 64
-_DRAWN_AT_ONCE = 256  # renditions: their draws take next to no room, and cost less the more are made together
+_RENDITIONS_AT_ONCE = 256  # whose draws are made together, for these cost less the more there are
 
 
 @dataclass
@@ -103,7 +102,7 @@ def _groups(
     renderer: Renderer, reader: Reader, rows: Sequence[Mapping[str, Any]], copies: range, source: Any
 ) -> Iterator[tuple[list[Making], DrawsAhead | None]]:
     """Read and open examples, as many at once as their copies have room for together, with their first draws."""
-    step = max(1, _DRAWN_AT_ONCE // max(1, len(copies)))
+    step = max(1, _RENDITIONS_AT_ONCE // max(1, len(copies)))
     for start in range(0, len(rows), step):
         some = rows[start : start + step]
         ahead = renderer.draws_ahead((row["key"], copy) for row in some for copy in copies)
@@ -114,7 +113,7 @@ def _groups(
             making.noted.append(renderer.take())
             group.append(making)
             room -= making.size * len(copies)
-            if room <= 0 or len(group) * len(copies) >= _RENDITIONS_AT_ONCE:
+            if room <= 0:
                 yield group, ahead
                 group, room = [], _PIXELS_AT_ONCE
         if group:
@@ -143,7 +142,11 @@ def _make_copies(
             if made is not None:
                 rendered.append((making, copy, *made))
         making.noted.append(renderer.take())
-    images = [making.attempt(renderer.encode, sample) for making, _, sample, _ in rendered]
+    ahead_lines = renderer.lines_ahead([sample for _, _, sample, _ in rendered])
+    images = [
+        making.attempt(renderer.encode, sample, lines)
+        for (making, _, sample, _), lines in zip(rendered, ahead_lines, strict=True)
+    ]
     for (making, copy, sample, steps), image in zip(rendered, images, strict=True):
         record = making.attempt(renderer.record, sample, making.row["key"], copy, steps, image)
         if record is not None:

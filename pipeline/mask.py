@@ -5,12 +5,11 @@ from __future__ import annotations
 import io
 import struct
 
-import cv2
 import numpy as np
 
 from augmill.pipeline.image import ImageError
+from augmill.pipeline.png import SIGNATURE, encode_png
 
-_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GREY, _PALETTE = 0, 3  # colour types of a PNG header
 HEADER_BYTES = 33  # of a PNG, up to the end of its IHDR
 
@@ -56,15 +55,12 @@ def decode_mask(data: bytes) -> np.ndarray:
 
 def encode_mask(mask: np.ndarray) -> bytes:
     """Encode ids, uint8 or uint16 [height, width], as a grey PNG of as many bits."""
-    done, encoded = cv2.imencode(".png", mask, [cv2.IMWRITE_PNG_COMPRESSION, 1])
-    if not done:
-        raise ImageError(f"the mask cannot be encoded, shape {list(mask.shape)}")
-    return encoded.tobytes()
+    return encode_png(mask)
 
 
 def _header(data: bytes) -> tuple[int, int]:
     """The bit depth and the colour type of a PNG; https://www.w3.org/TR/png-3/#11IHDR."""
-    if not data.startswith(_SIGNATURE) or len(data) < HEADER_BYTES:
+    if not data.startswith(SIGNATURE) or len(data) < HEADER_BYTES:
         raise ImageError("the mask is no PNG; ids survive in PNG alone")
     depth, colour_type = struct.unpack_from("BB", data, 24)
     if colour_type not in (_GREY, _PALETTE):

@@ -176,3 +176,34 @@ def test_scaling_and_turning_about_the_centre_is_one_matrix(photo: np.ndarray) -
 
     assert np.allclose(row[0].kernel.matrix, smaller.matrix @ turned(90).matrix)  # type: ignore[union-attr]
     assert isinstance(row[0].kernel, Warp) and not isinstance(row[0].kernel, Tone)
+
+
+@pytest.mark.parametrize("first", [Frame(-8, -8, 240, 240), Frame(10, 20, 150, 120), Frame(-30, 100, 90, 300)])
+@pytest.mark.parametrize("second", [Frame(0, 0, 80, 90), Frame(3, 14, 60, 70), Frame(8, 8, 82, 112)])
+@pytest.mark.parametrize("size", [None, (40, 50)])
+def test_a_window_on_a_window_is_one_window(
+    first: Frame, second: Frame, size: tuple[int, int] | None, photo: np.ndarray
+) -> None:
+    kernels = (Window(first), Window(second, size))
+    row = row_of(*kernels)
+
+    assert kinds(row) == ["Window"] and row[0].places == ("0", "1")
+    assert np.array_equal(run(row, Sample(photo)), one_by_one(photo, *kernels))
+    apart = kernels[1].motion((first.height, first.width, 3)).matrix @ kernels[0].motion(SHAPE).matrix
+    motion = row[0].kernel.motion(SHAPE)
+    assert motion is not None and np.array_equal(motion.matrix, apart) and motion.shape == (size or second[2:])
+
+
+@pytest.mark.parametrize("second", [Frame(-1, 0, 50, 50), Frame(0, 90, 50, 60), Frame(0, 0, 101, 50)])
+def test_a_window_that_reaches_beyond_the_one_before_stays_another(second: Frame, photo: np.ndarray) -> None:
+    """What the first cuts off must not come back."""
+    kernels = (Window(Frame(20, 20, 100, 140)), Window(second))
+    row = row_of(*kernels)
+
+    assert kinds(row) == ["Window", "Window"]
+    assert np.array_equal(run(row, Sample(photo)), one_by_one(photo, *kernels))
+
+
+def test_a_window_on_what_was_resized_stays_another(photo: np.ndarray) -> None:
+    assert kinds(row_of(Window(Frame(0, 0, 224, 224), (60, 60)), Window(Frame(5, 5, 40, 40)))) == ["Window", "Window"]
+    assert kinds(row_of(Window(Frame(9, 9, 60, 60), (60, 60)), Window(Frame(5, 5, 40, 40)))) == ["Window"]

@@ -192,18 +192,6 @@ def test_png_and_raw_bytes_keep_every_pixel(photo: np.ndarray) -> None:
     np.testing.assert_array_equal(raw.reshape(photo.shape), photo)
 
 
-@pytest.mark.parametrize(("kind", "most"), [("colour", 1.0), ("grey in three channels", 1.06), ("grey", 1.0)])
-def test_a_png_is_hardly_larger_than_one_for_which_every_repeat_is_looked_for(
-    kind: str, most: float, photos: dict[str, np.ndarray]
-) -> None:
-    """All filters tried and zlib's own strategy at level 1: what takes half as long again."""
-    for photo in photos.values():
-        image = {"colour": photo, "grey": photo[..., 1:2], "grey in three channels": photo[..., [1, 1, 1]]}[kind]
-        image = np.ascontiguousarray(image[:224, :224])
-        thorough = cv2.imencode(".png", image[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 1])[1]
-        assert len(encode_image(image, "png")) < most * len(thorough)
-
-
 @pytest.mark.parametrize("quality", [20, 75, 95])
 def test_jpeg_is_opencvs_at_the_quality_asked_for(quality: int, photo: np.ndarray) -> None:
     data = encode_image(photo, "jpeg", quality)

@@ -37,6 +37,14 @@ def test_tables_and_motions_are_told_apart() -> None:
     }
 
 
+def test_a_margin_and_a_crop_are_one_window() -> None:
+    margin = {"tf.image.resize_with_crop_or_pad": {"target_height": 240, "target_width": 240}}
+    crop = {"tf.image.random_crop": {"size": [224, 224, 3]}}
+
+    assert told(margin, crop, FLIP, BRIGHTER) == {"one window": ("0", "1")}
+    assert told(margin, "keras.layers.RandomErasing", crop) == {}
+
+
 def test_ops_with_other_work_between_them_are_not_joined() -> None:
     assert told(TURN, "keras.layers.RandomErasing", ZOOM) == {}
 

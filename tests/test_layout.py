@@ -36,7 +36,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"__init__"},
     ],
     "pipeline": [
-        {"fast_resize"},
+        {"fast_resize", "png"},
         {
             "errors",
             "example",

@@ -24,5 +24,12 @@ def test_words_are_right_where_carries_run_through_all_bits() -> None:
     assert np.array_equal(first_words(keys), [numpy_s(key) for key in keys])
 
 
+def test_blocks_follow_each_other() -> None:
+    keys = np.random.Philox(key=8).random_raw(60).reshape(-1, 2)
+    words = [np.random.Philox(key=int(low) | int(high) << 64).random_raw(12) for low, high in keys]
+
+    assert np.array_equal(first_words(keys, 3), words)
+
+
 def test_no_stream_is_no_word() -> None:
     assert first_words(np.zeros((0, 2), np.uint64)).shape == (0, 4)

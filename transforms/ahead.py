@@ -7,7 +7,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from augmill.transforms.philox import first_words
-from augmill.transforms.randomness import Draws, stream_key
+from augmill.transforms.randomness import Draws, stream_keys
+
+_BLOCKS = 2  # eight words, which only ops that mix images draw more of; a block made alone costs as much as forty here
 
 
 class DrawsAhead:
@@ -21,10 +23,12 @@ class DrawsAhead:
 
     def __init__(self, seed: int, renditions: Iterable[tuple[str, int]], places: Sequence[str]) -> None:
         self._seed = seed
+        renditions = list(renditions)
         names = [(key, copy, at) for key, copy in renditions for at in places]
-        keys = np.frombuffer(b"".join(stream_key(seed, *name) for name in names), "<u8").reshape(-1, 2)
+        drawn = b"".join([stream for name in renditions for stream in stream_keys(seed, *name, places)])
+        keys = np.frombuffer(drawn, "<u8").reshape(-1, 2)
         # Turned round, for a stream takes its words from the end of a list.
-        words = first_words(keys)[:, ::-1].tolist()
+        words = first_words(keys, _BLOCKS)[:, ::-1].tolist()
         self._words: dict[tuple[str, int, str], list[int]] = dict(zip(names, words, strict=True))
 
     def draws(self, key: str, copy: int, at: str) -> Draws:

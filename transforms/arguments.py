@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
 
 from augmill.transforms.base import Shape, TransformError, check_number
@@ -50,7 +51,12 @@ def check_probability(name: str, value: Any) -> Pair:
 
 def happens(draws: Draws, factor: float | Pair) -> bool:
     """Draw whether an op does anything, with the probability `factor`, itself drawn where it is a pair."""
-    return draws.chance(draws.uniform(*check_probability("factor", factor)))
+    return draws.chance(draws.uniform(*_chances(factor)))
+
+
+@lru_cache(maxsize=256, typed=True)
+def _chances(factor: float | Pair) -> Pair:
+    return check_probability("factor", factor)
 
 
 def mean_chance(factor: float | Pair) -> float:

@@ -64,6 +64,10 @@ class Sample:
         """How many pixels of each channel of a uint8 image have each level: int64 [channels, 256], counted once."""
         return histogram(self.image)
 
+    def showing(self, image: np.ndarray) -> Sample:
+        """This sample with another image, as `dataclasses.replace` would make it in twice the time."""
+        return Sample(image, self.label, self.mixture, self.objects, self.mask, self.mask_fill)
+
     def moved(self, image: np.ndarray, motion: Motion) -> Sample:
         """This sample with `image`, which `motion` made of its own, and every annotation moved along."""
         return replace(

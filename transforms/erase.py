@@ -86,7 +86,9 @@ class RandomErasing(PixelTransform):
                 f"{self.name}: a fill_value of 3 levels needs images of 3 channels, got {shape[2]}; give one level"
             )
         erase = happens(draws, self.factor)
-        height, width = (max(1, round(draws.uniform(*self._scales) ** 0.5 * side)) for side in shape[:2])
+        low, high = self._scales
+        height = max(1, round(draws.uniform(low, high) ** 0.5 * shape[0]))
+        width = max(1, round(draws.uniform(low, high) ** 0.5 * shape[1]))
         top, left = draws.integer(0, shape[0] - height + 1), draws.integer(0, shape[1] - width + 1)
         params = {"erase": erase, "top": top, "left": left, "height": height, "width": width}
         return params if self.fill_value is not None else {**params, "noise_seed": draws.noise_seed()}

@@ -44,8 +44,8 @@ def sharpen(factor: float) -> AnyKernel:
     return Pixels(sharpened)
 
 
-def cutout(box: Sequence[int], fill: int) -> AnyKernel:
-    """Fill the box (left, top, right, bottom), in pixels, with a level."""
+def cutout(box: Sequence[int], fill: int | list[int]) -> AnyKernel:
+    """Fill the box (left, top, right, bottom), in pixels, with a level, or one a channel."""
     left, top, right, bottom = box
 
     def cut(image: np.ndarray) -> np.ndarray:
@@ -101,21 +101,23 @@ def _adjusted_jpeg(op: AdjustJpegQuality, params: Params, shape: Shape) -> tuple
 
 
 def _erasing(op: RandomErasing, params: Params, shape: Shape) -> tuple[AnyKernel, ...]:
+    if not params["erase"]:
+        return ()
     top, left, height, width = (params[name] for name in ("top", "left", "height", "width"))
+    if op.fill_value is not None:
+        fill = op.fill_value
+        levels = [round(level) for level in fill] if isinstance(fill, tuple) else round(fill)
+        return (cutout((left, top, left + width, top + height), levels),)
 
     def erased(image: np.ndarray) -> np.ndarray:
-        fill: np.ndarray
-        if op.fill_value is None:
-            fill = normal_noise(params["noise_seed"], (height, width, image.shape[2]), np.float32)
-            fill *= 255
-            np.clip(fill, 0, 255, out=fill)
-        else:
-            fill = np.asarray(op.fill_value)
+        noise = normal_noise(params["noise_seed"], (height, width, image.shape[2]), np.float32)
+        noise *= 255
+        np.clip(noise, 0, 255, out=noise)
         image = image.copy()
-        image[top : top + height, left : left + width] = np.rint(fill)
+        image[top : top + height, left : left + width] = np.rint(noise)
         return image
 
-    return (Pixels(erased),) if params["erase"] else ()
+    return (Pixels(erased),)
 
 
 def _equalization(

@@ -35,13 +35,16 @@ from augmill.transforms.window import Frame
 
 Kernels = tuple[AnyKernel, ...]
 
+_ACROSS: Kernels = (Mirror(across=True),)
+_DOWN: Kernels = (Mirror(down=True),)
+
 
 def _across(op: Any, params: Params, shape: Shape) -> Kernels:
-    return (Mirror(across=True),) if params.get("flip", True) else ()
+    return _ACROSS if params.get("flip", True) else ()
 
 
 def _down(op: Any, params: Params, shape: Shape) -> Kernels:
-    return (Mirror(down=True),) if params.get("flip", True) else ()
+    return _DOWN if params.get("flip", True) else ()
 
 
 def _keras_flip(op: RandomFlip, params: Params, shape: Shape) -> Kernels:

@@ -1,4 +1,4 @@
-"""Joins neighbouring kernels: tables to one table, motions to one motion, changes of hue and saturation to one."""
+"""Joins neighbouring kernels: tables to one table, motions to one motion, windows to one, hue with saturation."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import numpy as np
 
 from augmill.transforms.base import Sample, Shape
 from augmill.transforms.curves import Counts
-from augmill.transforms.kernels import AnyKernel, Hsv, Mirror, Tone, Warp
+from augmill.transforms.kernels import AnyKernel, Hsv, Mirror, Tone, Warp, Window
 from augmill.transforms.levels import histogram
+from augmill.transforms.window import Frame
 
 
 class Fused(NamedTuple):
@@ -74,7 +75,19 @@ def _joined(first: AnyKernel, second: AnyKernel, shape: Shape) -> AnyKernel | No
         # A fill that the first put where it does not reach is there for the second to show, and cannot be undone.
         joins = second.beyond != "constant" or _shows_inside_alone(second, shape)
         return _with_matrix(first, second.matrix @ first.matrix) if joins else None
+    if isinstance(first, Window) and isinstance(second, Window):
+        return _inner(first, second)
     return None
+
+
+def _inner(first: Window, second: Window) -> Window | None:
+    """The window on the image that a window on a window is; None where it shows more than that, or resized pixels."""
+    top, left, height, width = second.frame
+    its_top, its_left, its_height, its_width = first.frame
+    inside = top >= 0 and left >= 0 and top + height <= its_height and left + width <= its_width
+    if first.resizes or not inside:
+        return None
+    return Window(Frame(its_top + top, its_left + left, height, width), second.size, second.interpolation)
 
 
 def _with_matrix(warp: Warp, matrix: np.ndarray) -> Warp:

@@ -10,12 +10,12 @@ import numpy as np
 from augmill.transforms.base import MixTransform, Sample, Shape, TransformError
 from augmill.transforms.fast import fast_kernels
 from augmill.transforms.fusion import Fused, append
-from augmill.transforms.kernels import Hsv, Tone, Warp
+from augmill.transforms.kernels import Hsv, Tone, Warp, Window
 from augmill.transforms.policy import Policy
 from augmill.transforms.randomness import Draws
 
 RENDITIONS = 64  # that are drawn to see what meets what
-_WORK = {Tone: "one table of levels", Warp: "one resampling", Hsv: "one change of colours"}
+_WORK = {Tone: "one table of levels", Warp: "one resampling", Window: "one window", Hsv: "one change of colours"}
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol, Union
+from typing import Any, NamedTuple, Protocol, Union
 
 import cv2
 import numpy as np
@@ -98,14 +98,15 @@ def tone(curve: Curve, *, whole: bool) -> Tone:
     return Tone((curve,), (whole,))
 
 
-@dataclass(frozen=True)
-class Mirror:
+class Mirror(NamedTuple):
     """Mirrors left to right where `across`, upside down where `down`."""
 
     across: bool = False
     down: bool = False
 
-    pointwise = False
+    @property
+    def pointwise(self) -> bool:
+        return False
 
     def run(self, image: np.ndarray, counts: Counts) -> np.ndarray:
         if not (self.across or self.down):
@@ -179,8 +180,7 @@ class Warp:
 _HALF_UP, _HALF_DOWN = translation(-0.5, -0.5), translation(0.5, 0.5)
 
 
-@dataclass(frozen=True)
-class Window:
+class Window(NamedTuple):
     """Shows the image through a window, resized to `size` if that is given; beyond the image is black.
 
     Attributes:
@@ -193,7 +193,14 @@ class Window:
     size: tuple[int, int] | None = None
     interpolation: str = "bilinear"
 
-    pointwise = False
+    @property
+    def pointwise(self) -> bool:
+        return False
+
+    @property
+    def resizes(self) -> bool:
+        """Whether what it shows is resized."""
+        return self.size is not None and self.size != self.frame[2:]
 
     def run(self, image: np.ndarray, counts: Counts) -> np.ndarray:
         top, left, height, width = self.frame
@@ -203,7 +210,7 @@ class Window:
             row, column = max(-top, 0), max(-left, 0)
             shown[row : row + seen.shape[0], column : column + seen.shape[1]] = seen
             seen = shown
-        if self.size is None or self.size == (height, width):
+        if self.size is None or not self.resizes:
             return np.ascontiguousarray(seen)
         if self.interpolation == "nearest":
             return seen[np.ix_(*map(_nearest, self.size, (height, width)))]
@@ -257,8 +264,7 @@ class Hsv:
         return None
 
 
-@dataclass(frozen=True)
-class Pixels:
+class Pixels(NamedTuple):
     """Any other work, which is joined with nothing.
 
     Attributes:

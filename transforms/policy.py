@@ -75,6 +75,17 @@ class Policy:
     kernels: str = "reference"
 
     @cached_property
+    def _always(self) -> tuple[Placed, ...] | None:
+        """The ops, where every rendition gets the same ones."""
+        plain = all(isinstance(node, Transform) for node in self.ops)
+        return tuple(self.leaves()) if plain else None
+
+    @cached_property
+    def _mixing(self) -> frozenset[str]:
+        """The places of the ops that mix images."""
+        return frozenset(at for at, op in self.leaves() if isinstance(op, MixTransform))
+
+    @cached_property
     def needs_tensorflow(self) -> bool:
         """Whether carrying it out takes TensorFlow."""
         return any(needs_tensorflow(op, self.kernels) for _, op in self.leaves())
@@ -116,7 +127,7 @@ class Policy:
         for at, op in self.selected(rendition.draws_at):
             if observe is not None:
                 before = by.sample()
-            if isinstance(op, MixTransform):
+            if at in self._mixing:
                 params = self._mix(op, at, by, steps, rendition)
             else:
                 params = _draw_and_apply(op, at, by, rendition.draws_at(at))
@@ -132,14 +143,16 @@ class Policy:
 
     def selected(self, draws_at: DrawsAt) -> Iterator[Placed]:
         """Draw the ops of one rendition, each with its position."""
-        for i, node in enumerate(self.ops):
-            yield from select(node, str(i), draws_at)
+        if self._always is not None:
+            return iter(self._always)
+        return (placed for i, node in enumerate(self.ops) for placed in select(node, str(i), draws_at))
 
-    def _mix(self, op: MixTransform, at: str, by: Rendering, steps: list[Step], rendition: _Rendition) -> Params:
+    def _mix(self, op: Transform, at: str, by: Rendering, steps: list[Step], rendition: _Rendition) -> Params:
         """Draw a partner, bring it to where the sample stands by its own draws, and mix.
 
         A partner that an op on its way can't do is passed over, as one is that can't be read.
         """
+        assert isinstance(op, MixTransform)
         sample = finished(by.sample())
         check_kinds(op, sample)
         if rendition.peers is None:

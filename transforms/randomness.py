@@ -12,7 +12,7 @@ import hashlib
 import math
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -21,6 +21,7 @@ import numpy as np
 T = TypeVar("T")
 
 _UNIT = 2.0**-53  # the spacing of the doubles in [0, 1) that 53 random bits make
+_WORDS = 1 << 64  # as many words there are
 
 
 def keyed_digest(*parts: str | int, size: int = 16) -> bytes:
@@ -50,11 +51,13 @@ def _rendition_digest(seed: int, key: str, copy: int) -> Any:
     return digest
 
 
-def stream_key(seed: int, key: str, copy: int, at: str) -> bytes:
-    """The key of a stream's generator: 128 bits, two words of 64 with the lowest byte first."""
-    digest = _rendition_digest(seed, key, copy).copy()
-    digest.update(_tagged(at))
-    return digest.digest()
+def stream_keys(seed: int, key: str, copy: int, places: Iterable[str]) -> Iterator[bytes]:
+    """The keys of the generators of a rendition's streams: 128 bits, two words of 64 with the lowest byte first."""
+    rendition = _rendition_digest(seed, key, copy)
+    for at in places:
+        digest = rendition.copy()
+        digest.update(_tagged(at))
+        yield digest.digest()
 
 
 _KEY = struct.Struct("<2Q")
@@ -90,28 +93,30 @@ class Draws:
     True
     """
 
+    __slots__ = ("_block", "_key", "_name", "_words")
+
     def __init__(self, *, seed: int, key: str, copy: int, at: str, first: list[int] | None = None) -> None:
-        """Name a stream; `first`, if given, holds the words of its first block, the next one last."""
+        """Name a stream; `first`, if given, holds the words of its first blocks, the next one last."""
         self._name = (seed, key, copy, at)
         self._key: tuple[int, ...] = ()  # made when needed: most ops of a `one_of` are never drawn from
-        self._block = 0 if first is None else 1
-        self._words = [] if first is None else first  # of the last block drawn from, those left, the next one last
+        self._words = [] if first is None else first  # those that are made and not drawn, the next one last
+        self._block = len(self._words) // 4  # the number of the next one to be made
 
     def _word(self) -> int:
-        if not self._words:
-            self._words = self._next_words()
-        return self._words.pop()
+        return (self._words or self._next_words()).pop()
 
     def _next_words(self) -> list[int]:
         if not self._key:
-            self._key = _KEY.unpack(stream_key(*self._name))
-        words = _four_words(self._key, self._block)
+            seed, key, copy, at = self._name
+            self._key = _KEY.unpack(next(stream_keys(seed, key, copy, [at])))
+        self._words = _four_words(self._key, self._block)[::-1]
         self._block += 1
-        return words[::-1]
+        return self._words
 
     def uniform(self, low: float, high: float) -> float:
         """Draw a float64 from [low, high)."""
-        drawn = low + (high - low) * ((self._word() >> 11) * _UNIT)
+        word = (self._words or self._next_words()).pop()
+        drawn = low + (high - low) * ((word >> 11) * _UNIT)
         return drawn if drawn < high or low == high else math.nextafter(high, low)  # where the sum rounds up to high
 
     def integer(self, low: int, high: int) -> int:
@@ -123,10 +128,9 @@ class Draws:
         span = high - low
         if span < 1:
             raise ValueError(f"an integer needs low < high, got low {low}, high {high}")
-        # Words above the last whole multiple of span would favour the small results.
-        limit = (1 << 64) - (1 << 64) % span
-        word = self._word()
-        while word >= limit:
+        word = (self._words or self._next_words()).pop()
+        # Words above the last whole multiple of span would favour the small results. Few are as high as to ask.
+        while word >= _WORDS - span and word >= _WORDS - _WORDS % span:
             word = self._word()
         return low + word % span
 

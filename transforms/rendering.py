@@ -68,6 +68,7 @@ class FusedRendering:
     def restart(self, sample: Sample) -> None:
         self._sample = self._pixels = sample
         self._shape: Shape = sample.image.shape
+        self._annotated = sample.has_annotations
         self._row: list[Fused] = []  # to be carried out on the image of `_pixels`
         self._motion: Motion | None = None  # to be carried out on the annotations of `_sample`
 
@@ -81,7 +82,7 @@ class FusedRendering:
         if make is None:
             self.restart(_by_reference(op, self.sample(), params))
             return
-        if self._sample.has_annotations:
+        if self._annotated:
             check_kinds(op, self._sample)
         if self._sample.image.dtype != np.uint8:  # left in floats by a reference kernel
             self.restart(finished(self._sample))
@@ -91,12 +92,12 @@ class FusedRendering:
     def sample(self) -> Sample:
         self._move_annotations()
         if self._row:
-            self.restart(replace(self._sample, image=run(self._row, self._pixels)))
+            self.restart(self._sample.showing(run(self._row, self._pixels)))
         return self._sample
 
     def _put(self, kernel: AnyKernel, at: str) -> None:
         joined = append(self._row, kernel, at, self._shape)
-        if self._sample.has_annotations:
+        if self._annotated:
             self._put_motion((joined or kernel).motion(self._shape), joined=joined is not None)
         self._shape = kernel.result_shape(self._shape)
 
