@@ -12,6 +12,7 @@ _LIBRARIES = (
     "augmill",
     "numpy",
     "opencv-python-headless",
+    "deflate",
     "tensorflow",
     "keras",
     "apache-beam",

@@ -27,7 +27,8 @@ _CALLS = (
 _FUNCTIONS = (
     ("pipeline.source", "", "read"),
     ("pipeline.plan", "", "read"),
-    ("pipeline.image", "encode|_is_grey", "encode"),
+    ("pipeline.image", "encode", "encode"),
+    ("pipeline.png", "", "encode"),
     ("pipeline.image", "_?decode|is_whole", "decode"),
     ("pipeline.image", "", "resize"),
     ("pipeline.opening", "_brought", "resize"),
