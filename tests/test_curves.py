@@ -14,7 +14,7 @@ from PIL import Image, ImageEnhance, ImageOps
 from augmill.transforms import curves
 from augmill.transforms.curves import LEVEL_CURVES, Curve
 from augmill.transforms.kernels import Tone
-from augmill.transforms.levels import histogram, look_up
+from augmill.transforms.levels import Counted, histogram, look_up
 
 LEVELS = np.arange(256, dtype=np.float32)[None]
 EVERY_LEVEL = np.arange(256, dtype=np.uint8).reshape(16, 16, 1)
@@ -26,7 +26,7 @@ def unasked() -> np.ndarray:
 
 def bent(image: np.ndarray, *row: Curve) -> np.ndarray:
     """The image after a row of curves on whole levels."""
-    return look_up(image, Tone(row, (True,) * len(row)).table(lambda: histogram(image)))
+    return look_up(image, Tone(row, (True,) * len(row)).table(Counted(image)))
 
 
 def apart(ours: Any, theirs: Any) -> np.ndarray:
@@ -87,9 +87,9 @@ def test_keras_curves_are_the_layers_on_every_level_and_on_fractions(levels: np.
         turned = curves.keras_solarize(other, abs(one))(levels, unasked)
         drawn = {"additions": other * 255.0, "thresholds": abs(one) * 255.0}
         assert np.array_equal(turned[0], keras_pixels(solarization, levels, **drawn))
-        contrasted = np.clip(curves.keras_contrast(1 + one)(levels, lambda: once), 0, 255)
+        contrasted = np.clip(curves.keras_contrast(1 + one)(levels, Counted(EVERY_LEVEL, lambda: once)), 0, 255)
         assert apart(contrasted, keras_pixels(contrast, levels, contrast_factor=1 + one)).max() < 1e-4
-    stretched = curves.keras_autocontrast(levels, lambda: once)
+    stretched = curves.keras_autocontrast(levels, Counted(EVERY_LEVEL, lambda: once))
     assert apart(stretched, keras_pixels(stretching, levels)).max() < 1e-4
 
 
@@ -168,7 +168,7 @@ def test_every_curve_gives_float32_and_leaves_what_it_is_given(photo: np.ndarray
     counted = counts.copy()
     for rows in (1, 3):
         levels = np.repeat(LEVELS, rows, axis=0)
-        made = EVERY_CURVE[name](levels, lambda: counts)
+        made = EVERY_CURVE[name](levels, Counted(photo, lambda: counts))
         assert made.dtype == np.float32
         assert made.shape in ((1, 256), (3, 256))
         assert np.isfinite(made).all()

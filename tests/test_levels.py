@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageOps
 
 from augmill.transforms import levels
+from augmill.transforms.levels import Counted, histogram
 
 FACTORS = [0.0, 0.1, 0.28, 0.5, 0.7431, 1.0, 1.37, 1.72, 1.9, 3.0]
 SIZES = [(224, 224), (32, 32), (299, 451), (1, 40), (40, 1), (2, 3), (3, 3), (1, 1)]
@@ -78,3 +79,24 @@ def test_a_table_of_each_channel_is_looked_up_channel_by_channel(photo: np.ndarr
     tables = np.stack([levels.LEVELS, 255 - levels.LEVELS, levels.LEVELS // 2])
     looked_up = levels.look_up(photo[:, ::-1], tables)
     assert np.array_equal(looked_up, np.stack([table[photo[:, ::-1, i]] for i, table in enumerate(tables)], axis=-1))
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_sums_are_those_of_the_pixels_to_the_last_one(
+    photos: dict[str, np.ndarray], channels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steep, stairs = np.clip(levels.LEVELS * 3 - 99, 0, 255), levels.LEVELS // 8 * 8
+    few = [levels.LEVELS, 255 - levels.LEVELS, np.clip(levels.LEVELS + 40, 0, 255), steep, np.full(256, 7)]
+    for photo in photos.values():
+        image = np.ascontiguousarray(photo[..., :channels])
+        shared = histogram(image)
+        for each in (*few, stairs):
+            row = each[None].astype(np.float32)
+            expected = each[image].sum(axis=(0, 1))[:, None]
+            assert np.array_equal(Counted(image).sums(row), expected)
+            assert np.array_equal(Counted(image, lambda shared=shared: shared).sums(row), expected)
+        own = np.repeat(stairs[None], channels, axis=0).astype(np.float32)
+        assert np.array_equal(Counted(image).sums(own), stairs[image].sum(axis=(0, 1))[:, None])
+    monkeypatch.setattr(levels, "histogram", lambda image: pytest.fail("levels that go up evenly need no counts"))
+    for each in few:
+        Counted(photo).sums(each[None].astype(np.float32))

@@ -1,8 +1,8 @@
 """What tf.image, Keras and Pillow make of a level: curves over the 256 levels of an image, without its pixels.
 
 A curve takes `levels`, float32 [1 or channels, 256], the level that each of the 256 levels of the image has by now, and
-`counts`, which says how many pixels of each channel have each level of the image, [channels, 256]; it calls it where it
-must know. It gives float32 of either shape and leaves what it is given as it is. The caller saturates to [0, 255].
+`counts`, which it asks where it must know of the pixels. It gives float32 of either shape and leaves what it is given
+as it is. The caller saturates to [0, 255].
 
 Each is computed in the number format and in the order of the original, so that the levels are the original's. Curves of
 tf.image and Pillow take and give whole levels, truncated as there; Keras layers take and give fractions too.
@@ -12,14 +12,29 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-Counts = Callable[[], np.ndarray]
+
+class Counts(Protocol):
+    """How often the levels of an image come up."""
+
+    @property
+    def pixels(self) -> int:
+        """How many pixels there are."""
+
+    def __call__(self) -> np.ndarray:
+        """How many pixels of each channel have each level: int64 [channels, 256]."""
+
+    def sums(self, levels: np.ndarray) -> np.ndarray:
+        """What levels, float32 [1 or channels, 256], add up to over all pixels: float64 [channels, 1]."""
+
+
 Curve = Callable[[np.ndarray, Counts], np.ndarray]
 
 _Float = np.float32
+_UNIT = _Float(1 / 255)
 
 
 # tf.image, which works in [0, 1].
@@ -31,7 +46,7 @@ def _from_unit(pixels: np.ndarray) -> np.ndarray:
 
 
 def _to_unit(levels: np.ndarray) -> np.ndarray:
-    return levels * _Float(1 / 255)
+    return levels * _UNIT
 
 
 def tf_brightness(delta: float) -> Curve:
@@ -47,9 +62,8 @@ def tf_contrast(factor: float) -> Curve:
     """
 
     def curve(levels: np.ndarray, counts: Counts) -> np.ndarray:
-        pixels, found = _to_unit(levels), counts()
-        sums = (pixels.astype(np.float64) * found).sum(axis=1, keepdims=True)
-        means = sums.astype(_Float) * (_Float(1) / _Float(found[0].sum()))
+        pixels, sums = _to_unit(levels), counts.sums(levels) * float(_UNIT)
+        means = sums.astype(_Float) * (_Float(1) / _Float(counts.pixels))
         return _from_unit((pixels - means) * _Float(factor) + means)
 
     return curve
@@ -83,9 +97,7 @@ def keras_contrast(factor: float) -> Curve:
     """
 
     def curve(levels: np.ndarray, counts: Counts) -> np.ndarray:
-        found = counts()
-        sums = (levels.astype(np.float64) * found).sum(axis=1, keepdims=True)
-        means = (sums / found[0].sum()).astype(_Float)
+        means = (counts.sums(levels) / counts.pixels).astype(_Float)
         return (levels - means) * _Float(factor) + means
 
     return curve

@@ -53,9 +53,8 @@ def contrast(factor: float) -> Tone:
     """
 
     def curve(levels: np.ndarray, counts: Counts) -> np.ndarray:
-        found = counts()
-        means = (levels * found).sum(axis=1) / found[0].sum()
-        mean = means @ _LUMA if len(found) == 3 else means[0]
+        means = counts.sums(levels)[:, 0] / counts.pixels
+        mean = means @ _LUMA if len(means) == 3 else means[0]
         return blend_with(np.floor(mean + 0.5), factor)(levels, counts)
 
     return tone(curve, whole=True)

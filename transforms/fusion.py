@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from augmill.transforms.base import Sample, Shape
-from augmill.transforms.curves import Counts
 from augmill.transforms.kernels import AnyKernel, Hsv, Mirror, Tone, Warp, Window
-from augmill.transforms.levels import histogram
+from augmill.transforms.levels import Counted
 from augmill.transforms.window import Frame
 
 
@@ -64,7 +62,7 @@ def _joined(first: AnyKernel, second: AnyKernel, shape: Shape) -> AnyKernel | No
     if isinstance(first, Hsv) and isinstance(second, Hsv):
         return Hsv(first.turn + second.turn, first.factors + second.factors, second.whole, first.before)
     if isinstance(first, Tone) and isinstance(second, Hsv):
-        return replace(second, before=first)
+        return Hsv(second.turn, second.factors, second.whole, first)
     if isinstance(first, Mirror) and isinstance(second, Mirror):
         return Mirror(first.across != second.across, first.down != second.down)
     if isinstance(first, Mirror) and isinstance(second, Warp):
@@ -115,10 +113,5 @@ def run(row: list[Fused], sample: Sample) -> np.ndarray:
     """
     image = sample.image
     for fused in row:
-        image = fused.kernel.run(image, _counting(image, sample))
+        image = fused.kernel.run(image, Counted(image, (lambda: sample.counts) if image is sample.image else None))
     return image
-
-
-def _counting(image: np.ndarray, sample: Sample) -> Counts:
-    """What counts the levels of an image where they are asked for; those of the sample's own only once."""
-    return lambda: sample.counts if image is sample.image else histogram(image)

@@ -6,7 +6,7 @@ or `PIL.ImageEnhance` makes of the same image. Where Pillow truncates, these do;
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import cv2
 import numpy as np
@@ -125,9 +125,54 @@ def histogram(image: np.ndarray) -> np.ndarray:
     return np.array(counts).reshape(-1, 256).astype(np.int64)
 
 
+class Counted:
+    """What a curve may ask of the levels of one image, found out when it does.
+
+    Args:
+      image: uint8 [height, width, channels].
+      known: gives the counts of its levels, where these are counted once for many to ask; else they are this one's own.
+    """
+
+    def __init__(self, image: np.ndarray, known: Callable[[], np.ndarray] | None = None) -> None:
+        self._image, self._known = image, known
+
+    @property
+    def pixels(self) -> int:
+        return self._image.shape[0] * self._image.shape[1]
+
+    def __call__(self) -> np.ndarray:
+        return histogram(self._image) if self._known is None else self._known()
+
+    def sums(self, levels: np.ndarray) -> np.ndarray:
+        if self._known is None and len(levels) == 1:
+            steps = np.diff(levels[0])
+            ends = np.flatnonzero(steps[1:] != steps[:-1]) + 1
+            if len(ends) <= _FEW:
+                return self._sums_by_runs(float(levels[0, 0]), [*ends.tolist(), 255], steps)
+        return (levels.astype(np.float64) * self()).sum(axis=1, keepdims=True)
+
+    def _sums_by_runs(self, lowest: float, ends: list[int], steps: np.ndarray) -> np.ndarray:
+        """The sums of levels that go up by equal steps from each end of a run to the next.
+
+        To cut the image off at a few levels and add up takes half the time of counting, and is exact as well.
+        """
+        height, _, channels = self._image.shape
+        flat = self._image.reshape(height, -1)
+        sums, below = np.full(channels, lowest * self.pixels), np.zeros(channels)
+        for end in ends:
+            cut = flat if end == 255 else cv2.threshold(flat, end, 0, cv2.THRESH_TRUNC)[1]
+            up_to = np.array(cv2.sumElems(cut.reshape(self._image.shape))[:channels])
+            sums += float(steps[end - 1]) * (up_to - below)
+            below = up_to
+        return sums[:, None]
+
+
+_FEW = 6  # runs; of more, to count is faster
+
+
 def _bent(image: np.ndarray, curve: curves.Curve) -> np.ndarray:
     """Give each level of an image what a curve makes of it."""
-    table = curve(LEVELS[None].astype(np.float32), lambda: histogram(image))
+    table = curve(LEVELS[None].astype(np.float32), Counted(image))
     return look_up(np.ascontiguousarray(image), table.astype(np.uint8))
 
 
