@@ -14,7 +14,7 @@ class Contender:
     Attributes:
       title: what it is called in tables.
       module: of this package.
-      images: for each recipe that it can do, how many source images; so many that it is at work for 15 to 30 seconds on
+      images: for each recipe that it can do, how many source images; so many that it is at work for 10 to 30 seconds on
         two cores, so that a slow one is given fewer.
       needs: the modules that it imports beyond augmill's own.
       options: its own, by name.
@@ -39,7 +39,7 @@ def _images(photo: int, imagenet: int, cifar: int, randaugment: int, detection: 
 
 CONTENDERS: dict[str, Contender] = {
     "augmill-fast": Contender(
-        "augmill, fast kernels", "augmill_build", _images(6000, 6000, 20000, 6000, 6000), (), {"kernels": "fast"}
+        "augmill, fast kernels", "augmill_build", _images(8000, 8000, 50000, 8000, 8000), (), {"kernels": "fast"}
     ),
     "augmill-reference": Contender(
         "augmill, reference kernels",
@@ -62,12 +62,12 @@ CONTENDERS: dict[str, Contender] = {
     "albumentations": Contender(
         "Albumentations in a process pool",
         "albumentations_pool",
-        _images(3000, 6000, 15000, 6000, 4000),
+        _images(6000, 8000, 40000, 7000, 6000),
         ("albumentations",),
     ),
     "augmentor": Contender("Augmentor", "augmentor_files", {"photo": 300, "imagenet": 900}, ("Augmentor",)),
     "kernels-alone": Contender(
-        "OpenCV calls alone, nothing written", "kernel_limit", _images(7500, 9000, 60000, 9000, 7500)
+        "OpenCV calls alone, nothing written", "kernel_limit", _images(9000, 12000, 120000, 10000, 8000)
     ),
 }
 
