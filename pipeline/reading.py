@@ -2,8 +2,8 @@
 
 Records that lie near each other come by one `pread`, which threads can share a file for. On 224x224 JPEGs of 21 kB from
 memory, 16 neighbours at a time in random order, a core's second brings 40,000 to 70,000 of them, or 20,000 into
-`tf.data`, where `tf.raw_ops.TFRecordDatasetV2` begun at each chunk's offset brings 14,000; with decoding, at 3,200 images,
-both take as long. Only here can a rank read its own records of a chunk, and a bad one be told from its neighbours.
+`tf.data`, where `tf.raw_ops.TFRecordDatasetV2` begun at each chunk's offset brings 14,000; with decoding, at 3,200
+images, both take as long. Only here can a rank read its own records of a chunk, and a bad record be told by its number.
 """
 
 from __future__ import annotations

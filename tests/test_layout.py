@@ -55,7 +55,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"record_annotations", "object_counts", "labels", "peers", "strip", "batches", "loader_options"},
         {"source", "adopt", "numpy_decoding", "stream"},
         {"folder_source", "tfrecord_source", "coco_source", "tfds_features", "lineage", "loader"},
-        {"segmentation_source", "tfds_source", "plan", "renderer"},
+        {"segmentation_source", "tfds_source", "plan", "renderer", "resume"},
         {"listing", "workspace", "tfds_metadata", "judgement", "making"},
         {"materialize", "publish", "check", "preview", "replay"},
         {"job", "standing"},
@@ -143,7 +143,7 @@ def test_help_does_not_wait_for_tensorflow() -> None:
 def test_the_public_face_is_listed() -> None:
     import augmill.pipeline
 
-    names = ["AugmillError", "Loader", "Spec", "Version", "build", "load", "loader_callback"]
+    names = ["AugmillError", "Loader", "Spec", "Version", "build", "load", "loader_callback", "resume_callback"]
     assert sorted(dir(augmill.pipeline)) == names
     for name in augmill.pipeline.__all__:
         assert getattr(augmill.pipeline, name).__name__ == name
