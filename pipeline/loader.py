@@ -247,7 +247,7 @@ class Loader:
         (payload,) = self._reader.read(shard, np.array([within]))
         if isinstance(payload, RecordError):
             raise payload
-        return self._decoder(False).record(payload)
+        return self._decoder(False).one(payload)
 
     def state_dict(self) -> dict[str, Any]:
         """The position and what it is a position of, as JSON values of a few hundred bytes; the same on every rank."""
