@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -184,6 +187,30 @@ def test_copies_take_turns(version: Version) -> None:
         assert len({copy for _, copy in met}) > 1
     assert Counter(one for met in epochs for one in met) == Counter(list(_stored(version, "train")))
     assert _ids(load(version, copies="rotate", seed=2, epoch=4)) != epochs[0]  # in another order
+
+
+def test_copies_of_a_block_hold_the_same_examples_in_the_same_order(version: Version) -> None:
+    """What taking turns rests on."""
+    shards = version.manifest.splits["train"].shards
+    keys = [[decode_example(data)["key"][0] for _, data in scan_records(version.path / one.file)] for one in shards]
+    blocks = len(shards) // 4
+    assert blocks == 3
+    assert [keys[copy * blocks : (copy + 1) * blocks] for copy in range(4)] == [keys[:blocks]] * 4
+
+
+@pytest.mark.parametrize("begin", [Loader, load])
+def test_an_iteration_that_is_left_leaves_no_thread_behind(version: Version, begin: Callable[..., Any]) -> None:
+    for _ in range(5):
+        batches = iter(begin(version, batch_size=2))
+        next(batches)
+        del batches
+    gc.collect()
+    for _ in range(100):  # a tenth of a second each, for as long as threads end
+        left = [thread.name for thread in threading.enumerate() if thread.name.startswith("augmill")]
+        if not left:
+            break
+        time.sleep(0.1)
+    assert not left
 
 
 def test_copies_can_be_chosen(version: Version) -> None:
