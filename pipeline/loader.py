@@ -7,18 +7,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from augmill.pipeline.batches import Payloads, read_batches
+from augmill.pipeline.batches import Payloads
 from augmill.pipeline.decoding import make_decoder
+from augmill.pipeline.epoch_reader import EpochReader
 from augmill.pipeline.faults import Faults, OnError, Skipped
-from augmill.pipeline.loader_options import Output, Ranks, check_against_version, check_options, resolve_remainder
+from augmill.pipeline.loader_options import (
+    Output,
+    Ranks,
+    check_against_version,
+    check_options,
+    check_whole,
+    resolve_remainder,
+)
 from augmill.pipeline.numpy_decoding import NumpyDecoder, decoded_batches
 from augmill.pipeline.order import ORDER_VERSION
-from augmill.pipeline.reading import RecordReader, Verify
+from augmill.pipeline.reading import Verify
 from augmill.pipeline.selection import Copies, select
-from augmill.pipeline.shard import RecordError
-from augmill.pipeline.share import Remainder, Share
+from augmill.pipeline.share import Remainder
 from augmill.pipeline.state import check_state
 from augmill.pipeline.stream import tf_stream
 from augmill.pipeline.version import Version
@@ -88,41 +93,52 @@ class Loader:
           ValueError: an argument is out of its range.
         """
         check_options(
-            batch_size=batch_size, output=output, size=size, verify=verify, on_error=on_error, max_skipped=max_skipped
+            batch_size=batch_size,
+            seed=seed,
+            output=output,
+            size=size,
+            verify=verify,
+            on_error=on_error,
+            max_skipped=max_skipped,
         )
         self.version = path if isinstance(path, Version) else Version(path)
         self._split, self._seed, self._copies = split, seed, copies
         self._shuffle = split == "train" if shuffle is None else shuffle
-        self._selection = select(self.version, split, copies)
+        selection = select(self.version, split, copies)
         self._ranks = Ranks.of(rank, world_size, input_context)
         self._batch_size, self._supervised = batch_size, as_supervised
-        batches = self._ranks.world_size * self._ranks.replicas
-        self._remainder = resolve_remainder(remainder, batches)
+        remainder = resolve_remainder(remainder, self._ranks.batches)
         self._scale, self._size = None if output == "uint8" else output, size
-        self._reader = RecordReader(self.version, self._selection.shards, verify=verify)
-        self._faults = Faults(on_error, max_skipped)
-        self._with_valid = self._remainder == "pad" or on_error == "skip"
+        self._with_valid = remainder == "pad" or on_error == "skip"
+        self._reader = EpochReader(
+            self.version,
+            selection,
+            self._ranks.share(sum(selection.records), batch_size, remainder),
+            seed=seed,
+            shuffle=self._shuffle,
+            verify=verify,
+            faults=Faults(on_error, max_skipped),
+        )
         check_against_version(self.version, size=size, as_supervised=as_supervised)
         if len(self) == 0:
-            raise ValueError(
-                f"{self.samples_an_epoch} records do not fill one batch of {batch_size} on each of {batches} ranks"
-            )
+            many = f"{self.samples_an_epoch} records do not fill one batch of {batch_size}"
+            raise ValueError(f"{many} on each of {self._ranks.batches} ranks")
         self.epoch, self.samples = 0, 0
 
     @property
     def records(self) -> int:
         """Stored records, over the copies chosen: what `loader[i]` may be asked for."""
-        return sum(shard.records for shard in self._selection.shards)
+        return sum(shard.records for shard in self._reader.selection.shards)
 
     @property
     def samples_an_epoch(self) -> int:
         """Records that an epoch meets, over all ranks; where copies rotate that is each example once."""
-        return sum(self._selection.records)
+        return self._reader.samples
 
     @property
     def global_batch(self) -> int:
         """Samples a step of all ranks together."""
-        return self._share(0).global_batch
+        return self._reader.share().global_batch
 
     @property
     def rank(self) -> int:
@@ -132,19 +148,15 @@ class Loader:
     @property
     def skipped(self) -> list[Skipped]:
         """The records that could not be read and were left out so far."""
-        return list(self._faults.found)
+        return list(self._reader.faults.found)
 
     def __len__(self) -> int:
         """Steps of a whole epoch."""
-        return self._share(0).steps
-
-    def _share(self, start: int) -> Share:
-        size = self._batch_size * self._ranks.replicas
-        return Share(self.samples_an_epoch, size, self._ranks.rank, self._ranks.world_size, start, self._remainder)
+        return self._reader.share().steps
 
     def steps_left(self) -> int:
         """Steps from the position to the end of the epoch."""
-        return self._share(self.samples).steps
+        return self._reader.share(self.samples).steps
 
     def seek(self, *, epoch: int, samples: int = 0) -> None:
         """Move the position: so many samples of an epoch count as consumed, by all ranks together.
@@ -152,10 +164,8 @@ class Loader:
         Raises:
           ValueError: the epoch has no such position.
         """
-        if type(epoch) is not int or epoch < 0:
-            raise ValueError(f"epoch must be a whole number of at least 0, got {epoch!r}")
-        if type(samples) is not int or not 0 <= samples <= self.samples_an_epoch:
-            raise ValueError(f"samples must be a whole number from 0 to {self.samples_an_epoch}, got {samples!r}")
+        check_whole("epoch", epoch)
+        check_whole("samples", samples, most=self.samples_an_epoch)
         self.epoch, self.samples = epoch, samples
 
     def move(self, steps: int, *, since: int) -> None:
@@ -164,14 +174,7 @@ class Loader:
 
     def payloads(self, epoch: int, start: int) -> Iterator[Payloads]:
         """This rank's serialized records of an epoch from a number of samples on, in batches."""
-        order = self._selection.order(seed=self._seed, epoch=epoch, shuffle=self._shuffle)
-        faults = self._faults.epoch(self.samples_an_epoch)
-
-        def on_fault(shard: int, record: int, error: RecordError) -> None:
-            faults.meet(self._selection.shards[shard].file, record, error)
-
-        yield from read_batches(order, self._share(start), self._reader, on_fault)
-        faults.tell(epoch)
+        return self._reader.payloads(epoch, start)
 
     def dataset(self, *, epoch: int | None = None, start_step: int | None = None) -> Any:
         """Stream the rest of one epoch by `tf.data`, batched and prefetched; the position stays where it is.
@@ -194,13 +197,13 @@ class Loader:
         """
         start = self.samples if epoch is None else 0
         if start_step is not None:
-            if type(start_step) is not int or not 0 <= start_step <= len(self):
-                raise ValueError(f"start_step must be a whole number from 0 to {len(self)}, got {start_step!r}")
+            check_whole("start_step", start_step, most=len(self))
             start = min(start_step * self.global_batch, self.samples_an_epoch)
         epoch = self.epoch if epoch is None else epoch
+        check_whole("epoch", epoch)
         import tensorflow as tf
 
-        steps = self._share(start).steps * self._ranks.replicas
+        steps = self._reader.share(start).steps * self._ranks.replicas
         stream = self.stream(partial(self.payloads, epoch, start))
         return stream.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(tf.data.AUTOTUNE)
 
@@ -243,11 +246,7 @@ class Loader:
         place = number + self.records if number < 0 else number
         if not 0 <= place < self.records:
             raise IndexError(f"record {number} of {self.records}")
-        shard, within = self._selection.find(place)
-        (payload,) = self._reader.read(shard, np.array([within]))
-        if isinstance(payload, RecordError):
-            raise payload
-        return self._decoder(False).one(payload)
+        return self._decoder(False).one(self._reader.payload(place))
 
     def state_dict(self) -> dict[str, Any]:
         """The position and what it is a position of, as JSON values of a few hundred bytes; the same on every rank."""

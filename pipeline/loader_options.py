@@ -8,7 +8,7 @@ from typing import Any, Literal
 from augmill.pipeline.errors import VersionError
 from augmill.pipeline.faults import OnError
 from augmill.pipeline.reading import Verify
-from augmill.pipeline.share import Remainder
+from augmill.pipeline.share import Remainder, Share
 from augmill.pipeline.version import Version
 
 Output = Literal["uint8"] | tuple[float, float]
@@ -26,6 +26,15 @@ class Ranks:
     rank: int = 0
     world_size: int = 1
     replicas: int = 1
+
+    @property
+    def batches(self) -> int:
+        """Batches of a step, over all processes."""
+        return self.world_size * self.replicas
+
+    def share(self, records: int, batch_size: int, remainder: Remainder) -> Share:
+        """This process's share of an epoch of `records`, where each replica takes `batch_size` a step."""
+        return Share(records, batch_size * self.replicas, self.rank, self.world_size, remainder=remainder)
 
     @classmethod
     def of(cls, rank: int, world_size: int, input_context: Any) -> Ranks:
@@ -46,9 +55,21 @@ class Ranks:
         return cls(input_context.input_pipeline_id, pipelines, replicas // pipelines)
 
 
+def check_whole(name: str, value: int, *, most: int | None = None) -> None:
+    """Check that a value is a whole number of at least 0, and at most `most`.
+
+    Raises:
+      ValueError: it is not.
+    """
+    if type(value) is not int or value < 0 or (most is not None and value > most):
+        limits = "of at least 0" if most is None else f"from 0 to {most}"
+        raise ValueError(f"{name} must be a whole number {limits}, got {value!r}")
+
+
 def check_options(
     *,
     batch_size: int,
+    seed: int,
     output: Output,
     size: tuple[int, int] | None,
     verify: Verify | None,
@@ -62,6 +83,7 @@ def check_options(
     """
     if type(batch_size) is not int or batch_size < 1:
         raise ValueError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
+    check_whole("seed", seed)
     pixels = isinstance(size, (tuple, list)) and len(size) == 2 and all(type(n) is int and n > 0 for n in size)
     if size is not None and not pixels:
         raise ValueError(f"size must be (height, width) in whole pixels, got {size!r}")

@@ -64,21 +64,28 @@ class RecordReader:
         offsets = self._offsets(shard)
         starts, ends = offsets[numbers], offsets[numbers + 1]
         breaks = (np.flatnonzero(starts[1:] - ends[:-1] > _GAP) + 1).tolist()
+        ranges = list(zip([0, *breaks], [*breaks, len(numbers)], strict=True))
         found: list[bytes | RecordError] = []
-        file = os.open(self._version.locate(self._shards[shard].file), os.O_RDONLY)
-        try:
-            for first, last in zip([0, *breaks], [*breaks, len(numbers)], strict=True):
-                begin = int(starts[first])
-                data = _read_range(file, begin, int(ends[last - 1]))
-                bounds = zip((starts[first:last] - begin).tolist(), (ends[first:last] - begin).tolist(), strict=True)
-                for number, (start, end) in zip(numbers[first:last].tolist(), bounds, strict=True):
-                    try:
-                        found.append(_payload(data, start, end))
-                    except RecordError as error:
-                        found.append(RecordError(f"{self._path(shard)}, record {number}: {error}"))
-        finally:
-            os.close(file)
+        pieces = self._read_ranges(shard, [(int(starts[first]), int(ends[last - 1])) for first, last in ranges])
+        for data, (first, last) in zip(pieces, ranges, strict=True):
+            within = np.stack([starts[first:last], ends[first:last]], axis=1) - starts[first]
+            for number, (start, end) in zip(numbers[first:last].tolist(), within.tolist(), strict=True):
+                try:
+                    found.append(_payload(data, start, end))
+                except RecordError as error:
+                    found.append(RecordError(f"{self._path(shard)}, record {number}: {error}"))
         return found
+
+    def _read_ranges(self, shard: int, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+        """The bytes of a shard from each start up to each end, or as many as there are."""
+        try:
+            file = os.open(self._version.locate(self._shards[shard].file), os.O_RDONLY)
+            try:
+                return [_read_range(file, start, end) for start, end in ranges]
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise VersionError(f"{self._path(shard)} cannot be read: {error.strerror or error}") from error
 
     def _path(self, shard: int) -> Path:
         """A shard's name for the reader, wherever its bytes may come from."""

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import uuid
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -197,13 +198,18 @@ def restore(state: Path, model: Any) -> None:
     """Give a model the weights, optimizer state and seeds of a saved state.
 
     Raises:
-      StateError: the model is not built, or has other random layers than the one that was saved.
+      StateError: the model is not built, or has another optimizer or random layers than the one that was saved.
     """
     if not model.built:
         raise StateError("the model must be built before its state can be taken up: begin it with keras.Input")
     if model.optimizer is not None and not model.optimizer.built:
         model.optimizer.build(model.trainable_variables)
-    model.load_weights(state / WEIGHTS)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", message="Skipping variable loading")  # which would begin them anew
+        try:
+            model.load_weights(state / WEIGHTS)
+        except UserWarning as error:
+            raise StateError(f"the model that was saved is not compiled as this one: {error}") from error
     saved = json.loads((state / POSITION).read_text("utf-8"))["seeds"]
     seeds = _seeds(model)
     if len(saved) != len(seeds):

@@ -125,6 +125,14 @@ def test_a_shard_that_is_not_the_one_published_is_an_error_even_then(version: Ve
         assert sum(int(batch["valid"].sum()) for batch in loader) == 48 - len(loader.skipped)
 
 
+def test_a_loader_can_take_every_shards_digest_first(version: Version) -> None:
+    assert sum(1 for _ in Loader(version, verify="full", batch_size=6)) == 8
+    damage(version, (2, 5))
+    file = version.manifest.splits["train"].shards[2].file
+    with pytest.raises(VersionError, match=f"{file} has sha256 .* it has changed since it was published"):
+        list(Loader(version, verify="full", on_error="skip"))
+
+
 def test_a_record_is_told_once_however_many_epochs_meet_it() -> None:
     faults = Faults("skip", 0.5)
     for _ in range(3):

@@ -53,7 +53,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"version", "spec", "mask", "model_front", "opening", "order", "faults", "state"},
         {"annotations", "decoding", "drawing", "model_compare", "adopted_spec", "share", "reading", "selection"},
         {"record_annotations", "object_counts", "labels", "peers", "strip", "batches", "loader_options"},
-        {"source", "adopt", "numpy_decoding", "stream"},
+        {"source", "adopt", "numpy_decoding", "stream", "epoch_reader"},
         {"folder_source", "tfrecord_source", "coco_source", "tfds_features", "lineage", "loader"},
         {"segmentation_source", "tfds_source", "plan", "renderer", "resume"},
         {"listing", "workspace", "tfds_metadata", "judgement", "making"},

@@ -299,6 +299,8 @@ def test_images_of_varying_size_need_a_size_and_get_it(
         ({"remainder": "wrap"}, 'remainder must be "keep", "drop" or "pad"'),
         ({"copies": None}, 'copies must be "all", "rotate"'),
         ({"start_step": 200}, "start_step must be a whole number from 0 to 3, got 200"),
+        ({"epoch": -1}, "epoch must be a whole number of at least 0, got -1"),
+        ({"seed": 1.5}, "seed must be a whole number of at least 0, got 1.5"),
         ({"verify": True}, 'verify must be "counts", "full" or None'),
         ({"on_error": "ignore"}, 'on_error must be "raise" or "skip"'),
         ({"max_skipped": 2}, "a share of the records, from 0 to 1"),

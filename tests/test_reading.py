@@ -175,6 +175,18 @@ def test_a_missing_shard_or_a_strange_index_is_told(version: Version) -> None:
         reader(version).read(1, np.array([0]))
 
 
+def test_a_disk_that_fails_is_told_with_the_shard(version: Version, monkeypatch: pytest.MonkeyPatch) -> None:
+    import errno
+    import os
+
+    def fail(file: int, size: int, at: int) -> bytes:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "pread", fail)
+    with pytest.raises(VersionError, match=f"{shard_path(version).name} cannot be read: Input/output error"):
+        reader(version).read(0, np.array([0]))
+
+
 def test_many_threads_read_at_once(version: Version) -> None:
     from concurrent.futures import ThreadPoolExecutor
 

@@ -197,6 +197,34 @@ def test_the_last_state_stands_alone_and_a_half_written_one_is_passed_over(versi
     assert [path.name for path in tmp_path.iterdir()] == ["00000008"]
 
 
+@pytest.mark.parametrize("part", ["write_text", "rename"])
+def test_a_crash_while_saving_leaves_the_pair_from_before(
+    version: Version, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    from augmill.pipeline.resume import last_state, restore, save
+
+    model, loader = small_model(), new_loader(version)
+    model.optimizer.build(model.trainable_variables)
+    loader.seek(epoch=1)
+    save(tmp_path, model, loader.state_dict())
+    weights = [value.copy() for value in model.get_weights()]
+    with monkeypatch.context() as crashing:
+        crashing.setattr(Path, part, lambda *arguments, **options: (_ for _ in ()).throw(KeyboardInterrupt))
+        loader.seek(epoch=2)
+        model.set_weights([value + 1 for value in weights])
+        with pytest.raises(KeyboardInterrupt):
+            save(tmp_path, model, loader.state_dict())
+
+    again, other = new_loader(version), small_model()
+    resume_callback(again, tmp_path)
+    state = last_state(tmp_path)
+    assert state is not None
+    restore(state, other)
+    assert again.epoch == 1
+    for one, value in zip(other.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(one, value)
+
+
 def test_of_several_ranks_the_first_one_saves(version: Version, tmp_path: Path) -> None:
     fit(new_loader(version, rank=1, world_size=2), tmp_path)
     assert not list(tmp_path.iterdir())
@@ -215,6 +243,14 @@ def test_what_fit_must_be_given_is_told(version: Version, tmp_path: Path) -> Non
         model.fit(callback.stream, epochs=2, verbose=0)
     with pytest.raises(ValueError, match="every must be a whole number of batches"):
         resume_callback(loader, tmp_path, every=0)
+
+
+def test_another_optimizer_is_refused_rather_than_begun_anew(version: Version, tmp_path: Path) -> None:
+    fit(new_loader(version), tmp_path, epochs=1)
+    model = small_model()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    with pytest.raises(StateError, match="not compiled as this one: Skipping variable loading for optimizer 'sgd'"):
+        fit(new_loader(version), tmp_path, model=model)
 
 
 def test_another_loaders_state_is_refused(version: Version, tmp_path: Path) -> None:
