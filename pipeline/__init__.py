@@ -1,4 +1,4 @@
-"""augmill's pipeline: `Spec`, `build`, `load`, `loader_callback` and `Version`.
+"""augmill's pipeline: `Spec`, `build`, `Version`, `load`, `Loader`, `loader_callback` and `resume_callback`.
 
 Each is imported when it is first asked for: a training script that loads a version pays neither for Beam nor for the
 transforms.
@@ -12,21 +12,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from augmill.pipeline.builder import build
     from augmill.pipeline.errors import AugmillError
-    from augmill.pipeline.loader import load
+    from augmill.pipeline.loader import Loader, load
+    from augmill.pipeline.resume import resume_callback
     from augmill.pipeline.spec import Spec
     from augmill.pipeline.training import loader_callback
     from augmill.pipeline.version import Version
 
 _HOMES = {
     "AugmillError": "errors",
+    "Loader": "loader",
     "Spec": "spec",
     "Version": "version",
     "build": "builder",
     "load": "loader",
     "loader_callback": "training",
+    "resume_callback": "resume",
 }
 
-__all__ = ["AugmillError", "Spec", "Version", "build", "load", "loader_callback"]
+__all__ = ["AugmillError", "Loader", "Spec", "Version", "build", "load", "loader_callback", "resume_callback"]
 
 
 def __getattr__(name: str) -> Any:

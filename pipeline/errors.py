@@ -35,6 +35,10 @@ class VersionError(AugmillError):
     """A version directory is missing, not a version, or stands in the way."""
 
 
+class StateError(AugmillError):
+    """A saved position of a loader does not belong to this one."""
+
+
 class CheckError(AugmillError):
     """An op, a function or a version failed a check."""
 

@@ -1,166 +1,292 @@
-"""The loader: a published version as a `tf.data` stream. Imports no Beam and no transforms."""
+"""The loader: a published version as batches. Imports no Beam and no transforms."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-
+from augmill.pipeline.batches import Payloads
 from augmill.pipeline.decoding import make_decoder
-from augmill.pipeline.errors import VersionError
-from augmill.pipeline.order import CHUNK, WINDOW, Order, make_order
-from augmill.pipeline.shard import read_index
-from augmill.pipeline.version import Shard, Version
+from augmill.pipeline.epoch_reader import EpochReader
+from augmill.pipeline.faults import Faults, OnError, Skipped
+from augmill.pipeline.loader_options import (
+    Output,
+    Ranks,
+    check_against_version,
+    check_options,
+    check_whole,
+    resolve_remainder,
+)
+from augmill.pipeline.numpy_decoding import NumpyDecoder, decoded_batches
+from augmill.pipeline.order import ORDER_VERSION
+from augmill.pipeline.reading import Verify
+from augmill.pipeline.selection import Copies, select
+from augmill.pipeline.share import Remainder
+from augmill.pipeline.state import check_state
+from augmill.pipeline.stream import tf_stream
+from augmill.pipeline.version import Version
 
-_WINDOW_BYTES = 128 << 20
-_READERS = 4  # chunks read ahead at once; fixed, so that no machine's core count has a say
-
-Output = Literal["uint8"] | tuple[float, float]
+MAX_SKIPPED = 0.001
 
 
-def load(
-    path: str | Path | Version,
-    *,
-    split: str = "train",
-    batch_size: int = 64,
-    seed: int = 0,
-    epoch: int = 0,
-    shuffle: bool | None = None,
-    copies: int | list[int] | None = None,
-    rank: int = 0,
-    world_size: int = 1,
-    output: Output = "uint8",
-    size: tuple[int, int] | None = None,
-    as_supervised: bool = False,
-    drop_remainder: bool | None = None,
-) -> Any:
-    """Stream one epoch of one split, batched and prefetched.
+class Loader:
+    """Batches of one split of a version, in an order that is a pure function of version, seed and epoch.
 
-    The order depends on the version, seed, epoch, rank and world size alone, whatever the machine.
+    A loader has a position: an epoch, and how many samples of it all ranks together have had. Iterating goes through
+    the rest of the epoch and moves the position; the next iteration is the next epoch. What is iterated over are NumPy
+    batches, made without TensorFlow (which only resizes, for `size`); `dataset` gives a `tf.data` stream of the same.
+
+    Attributes:
+      version: what is read.
+      epoch, samples: the position.
+    """
+
+    def __init__(
+        self,
+        path: str | Path | Version,
+        *,
+        split: str = "train",
+        batch_size: int = 64,
+        seed: int = 0,
+        shuffle: bool | None = None,
+        copies: Copies = "all",
+        rank: int = 0,
+        world_size: int = 1,
+        input_context: Any = None,
+        remainder: Remainder | None = None,
+        output: Output = "uint8",
+        size: tuple[int, int] | None = None,
+        as_supervised: bool = False,
+        verify: Verify | None = "counts",
+        on_error: OnError = "raise",
+        max_skipped: float = MAX_SKIPPED,
+    ) -> None:
+        """Open a version.
+
+        Args:
+          path: the version's directory.
+          split: one of the version's splits.
+          batch_size: records a batch of this rank.
+          seed: names the order, together with the epoch.
+          shuffle: whether to mix the records; by default train is mixed and other splits are not.
+          copies: "all" to read every copy in each epoch; one copy's number, 0 being the unaugmented one, or a list of
+            such; or "rotate" to read every example once an epoch, in another of its copies each time.
+          rank, world_size: this process's place among those that train together, each of which takes its slice of each
+            global batch of batch_size * world_size.
+          input_context: the place as `tf.distribute` gives it, instead of these two; batch_size is a replica's then.
+          remainder: what becomes of the records that do not fill the last global batch: "keep" gives them as a smaller
+            one (the default, for one rank alone), "drop" leaves them out (the default of several), "pad" fills it up
+            with the epoch's first records once more, which `valid` tells apart.
+          output: "uint8" for pixels as stored, or (low, high) for float32 scaled so that 0 becomes low and 255 high.
+          size: (height, width) to resize to; needed where the stored images vary in size. Masks take the nearest id.
+          as_supervised: give (image, label) as `model.fit` wants it, rather than dicts.
+          verify: what of each shard is compared with the manifest before it is read from: "counts" for its size and its
+            index, "full" for its SHA-256 too, or None.
+          on_error: "raise" where a record cannot be read, or "skip" it: its place is then taken by the last good record
+            before it in the batch (else the first after it), with `valid` False, and all others stay where they are.
+          max_skipped: the greatest share of an epoch's records to skip before it is an error; one always may be.
+
+        Raises:
+          VersionError: no such version, split or copy, or copies cannot rotate.
+          ValueError: an argument is out of its range.
+        """
+        check_options(
+            batch_size=batch_size,
+            seed=seed,
+            output=output,
+            size=size,
+            verify=verify,
+            on_error=on_error,
+            max_skipped=max_skipped,
+        )
+        self.version = path if isinstance(path, Version) else Version(path)
+        self._split, self._seed, self._copies = split, seed, copies
+        self._shuffle = split == "train" if shuffle is None else shuffle
+        selection = select(self.version, split, copies)
+        self._ranks = Ranks.of(rank, world_size, input_context)
+        self._batch_size, self._supervised = batch_size, as_supervised
+        remainder = resolve_remainder(remainder, self._ranks.batches)
+        self._scale, self._size = None if output == "uint8" else output, size
+        self._with_valid = remainder == "pad" or on_error == "skip"
+        self._reader = EpochReader(
+            self.version,
+            selection,
+            self._ranks.share(sum(selection.records), batch_size, remainder),
+            seed=seed,
+            shuffle=self._shuffle,
+            verify=verify,
+            faults=Faults(on_error, max_skipped),
+        )
+        check_against_version(self.version, size=size, as_supervised=as_supervised)
+        if len(self) == 0:
+            many = f"{self.samples_an_epoch} records do not fill one batch of {batch_size}"
+            raise ValueError(f"{many} on each of {self._ranks.batches} ranks")
+        self.epoch, self.samples = 0, 0
+
+    @property
+    def records(self) -> int:
+        """Stored records, over the copies chosen: what `loader[i]` may be asked for."""
+        return sum(shard.records for shard in self._reader.selection.shards)
+
+    @property
+    def samples_an_epoch(self) -> int:
+        """Records that an epoch meets, over all ranks; where copies rotate that is each example once."""
+        return self._reader.samples
+
+    @property
+    def global_batch(self) -> int:
+        """Samples a step of all ranks together."""
+        return self._reader.share().global_batch
+
+    @property
+    def rank(self) -> int:
+        """Which of the processes that train together this one is."""
+        return self._ranks.rank
+
+    @property
+    def skipped(self) -> list[Skipped]:
+        """The records that could not be read and were left out so far."""
+        return list(self._reader.faults.found)
+
+    def __len__(self) -> int:
+        """Steps of a whole epoch."""
+        return self._reader.share().steps
+
+    def steps_left(self) -> int:
+        """Steps from the position to the end of the epoch."""
+        return self._reader.share(self.samples).steps
+
+    def seek(self, *, epoch: int, samples: int = 0) -> None:
+        """Move the position: so many samples of an epoch count as consumed, by all ranks together.
+
+        Raises:
+          ValueError: the epoch has no such position.
+        """
+        check_whole("epoch", epoch)
+        check_whole("samples", samples, most=self.samples_an_epoch)
+        self.epoch, self.samples = epoch, samples
+
+    def move(self, steps: int, *, since: int) -> None:
+        """Move the position so many steps on from `since`, a number of samples of this epoch."""
+        self.samples = min(since + steps * self.global_batch, self.samples_an_epoch)
+
+    def payloads(self, epoch: int, start: int) -> Iterator[Payloads]:
+        """This rank's serialized records of an epoch from a number of samples on, in batches."""
+        return self._reader.payloads(epoch, start)
+
+    def dataset(self, *, epoch: int | None = None, start_step: int | None = None) -> Any:
+        """Stream the rest of one epoch by `tf.data`, batched and prefetched; the position stays where it is.
+
+        Args:
+          epoch: which; by default that of the position, from the position on.
+          start_step: steps of the epoch to leave out, which are not read; 0 where an epoch is given.
+
+        Returns:
+          A `tf.data.Dataset` of dicts: image [batch, height, width, channels], label int64 [batch], key and
+          augmentation strings [batch], copy int64 [batch]; or of (image, label). Where the version has boxes the dicts
+          have objects, a dict of ragged tensors: bbox float32 [batch, (objects), 4] of (ymin, xmin, ymax, xmax) as
+          fractions of the image, label int64 [batch, (objects)], and if there are any is_crowd bool [batch, (objects)]
+          and keypoints float32 [batch, (objects), keypoints, 3] of (y, x, visibility). Where it has masks they have
+          mask [batch, height, width, 1], uint8 or uint16. With remainder="pad" or on_error="skip" there is valid, bool
+          [batch]; of (image, label) it is the third element, float32 [batch], which `fit` takes for sample weights.
+
+        Raises:
+          ValueError: the epoch has no such step.
+        """
+        start = self.samples if epoch is None else 0
+        if start_step is not None:
+            check_whole("start_step", start_step, most=len(self))
+            start = min(start_step * self.global_batch, self.samples_an_epoch)
+        epoch = self.epoch if epoch is None else epoch
+        check_whole("epoch", epoch)
+        import tensorflow as tf
+
+        steps = self._reader.share(start).steps * self._ranks.replicas
+        stream = self.stream(partial(self.payloads, epoch, start))
+        return stream.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(tf.data.AUTOTUNE)
+
+    def stream(self, payloads: Callable[[], Iterator[Payloads]]) -> Any:
+        """Decode batches of serialized records by `tf.data`; for `dataset` and for what feeds `fit`."""
+        kinds = self.version.manifest.annotations.get("kinds", [])
+        return tf_stream(
+            payloads,
+            make_decoder(self.version.manifest, self._scale, self._size, self._supervised),
+            batch_size=self._batch_size,
+            ragged="boxes" in kinds and not self._supervised,
+            with_valid=self._with_valid,
+            as_supervised=self._supervised,
+        )
+
+    def _decoder(self, as_supervised: bool) -> NumpyDecoder:
+        return NumpyDecoder(self.version.manifest, self._scale, self._size, as_supervised)
+
+    def __iter__(self) -> Iterator[Any]:
+        """Go through the rest of the epoch by NumPy batches; then the position is at the next one's beginning.
+
+        A batch holds what `dataset` says, as arrays; objects are lists of arrays, one an image, under the same names.
+        The position moves on as a batch is handed out: a state saved after work with it goes on behind it.
+        """
+        start = self.samples
+        payloads = self.payloads(self.epoch, start)
+        batches = decoded_batches(payloads, self._decoder(self._supervised), with_valid=self._with_valid)
+        for step, batch in enumerate(batches, start=1):
+            self.move(step, since=start)
+            yield batch
+        self.epoch, self.samples = self.epoch + 1, 0
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        """Decode one record by its number in stored order, over the copies chosen: a dict of what a batch has of it.
+
+        Raises:
+          IndexError: there is no such record.
+          RecordError: it cannot be read.
+        """
+        place = number + self.records if number < 0 else number
+        if not 0 <= place < self.records:
+            raise IndexError(f"record {number} of {self.records}")
+        return self._decoder(False).one(self._reader.payload(place))
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position and what it is a position of, as JSON values of a few hundred bytes; the same on every rank."""
+        return {
+            "manifest": self.version.manifest.digest,
+            "order": ORDER_VERSION,
+            "split": self._split,
+            "copies": self._copies if isinstance(self._copies, (str, int)) else list(self._copies),
+            "shuffle": self._shuffle,
+            "seed": self._seed,
+            "epoch": self.epoch,
+            "samples": self.samples,
+            "global_batch": self.global_batch,
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Take up a position that `state_dict` gave; batch size and number of ranks may be others than then.
+
+        Raises:
+          StateError: the state is of another version, split, selection, seed or order.
+        """
+        check_state(state, self.state_dict())
+        self.seek(epoch=state["epoch"], samples=state["samples"])
+
+
+def load(path: str | Path | Version, *, epoch: int = 0, start_step: int = 0, **options: Any) -> Any:
+    """Stream one epoch of one split by `tf.data`, batched and prefetched.
 
     Args:
       path: the version's directory.
-      split: one of the version's splits.
-      batch_size: records a batch of this rank.
-      seed, epoch: name the order; give each epoch its number to get another one each time.
-      shuffle: whether to mix the records; by default train is mixed and other splits are not.
-      copies: the copy or copies to read, 0 being the unaugmented one; all by default.
-      rank, world_size: this process's place among those that train together, each of which takes its slice of each
-        global batch of batch_size * world_size.
-      output: "uint8" for pixels as stored, or (low, high) for float32 scaled so that 0 becomes low and 255 high.
-      size: (height, width) to resize to; needed where the stored images vary in size. Masks are resized by taking the
-        nearest id.
-      as_supervised: give (image, label) as `model.fit` wants it, rather than dicts.
-      drop_remainder: leave out the records that do not fill the last global batch; by default with world_size above 1,
-        where every rank must take the same number of steps.
+      epoch: names the order, with `seed`; give each epoch its number to get another one each time.
+      start_step: steps of the epoch to leave out, which are not read.
+      options: what `Loader` takes: split, batch_size, seed, shuffle, copies, rank, world_size, output, size,
+        as_supervised, remainder and so on.
 
     Returns:
-      A `tf.data.Dataset` of dicts: image [batch, height, width, channels], label int64 [batch], key and augmentation
-      strings [batch], copy int64 [batch]; or of (image, label). Where the version has boxes the dicts have objects, a
-      dict of ragged tensors: bbox float32 [batch, (objects), 4] of (ymin, xmin, ymax, xmax) as fractions of the image,
-      label int64 [batch, (objects)], and if there are any is_crowd bool [batch, (objects)] and keypoints float32
-      [batch, (objects), keypoints, 3] of (y, x, visibility). Where it has masks they have mask [batch, height, width,
-      1], uint8 or uint16.
+      A `tf.data.Dataset`, as `Loader.dataset` has it.
 
     Raises:
       VersionError: no such version, split or copy.
       ValueError: an argument is out of its range.
     """
-    import tensorflow as tf
-
-    version = path if isinstance(path, Version) else Version(path)
-    _check_arguments(batch_size, rank, world_size, drop_remainder, output, size)
-    shards = _shards(version, split, copies)
-    if as_supervised and version.manifest.classes is None:
-        kinds = {"boxes": "objects", "masks": "mask"}
-        there = [name for kind, name in kinds.items() if kind in version.manifest.annotations.get("kinds", [])]
-        cure = f"; map the dicts instead: load(...).map(lambda batch: (batch['image'], batch['{there[-1]}']))"
-        raise VersionError(f"{version.path} has no labels: as_supervised=True needs them{cure if there else ''}")
-    order = make_order(
-        [shard.records for shard in shards],
-        batch_size=batch_size,
-        seed=seed,
-        epoch=epoch,
-        shuffle=split == "train" if shuffle is None else shuffle,
-        rank=rank,
-        world_size=world_size,
-        drop_remainder=world_size > 1 if drop_remainder is None else drop_remainder,
-        window=_window(shards),
-    )
-    if order.steps == 0:
-        records = sum(shard.records for shard in shards)
-        raise ValueError(f"{records} records do not fill one batch of {batch_size} on each of {world_size} ranks")
-    if size is None and version.manifest.image["height"] is None:
-        raise VersionError(f"the images of {version.path} vary in size: give size=(height, width) to batch them")
-    decode = make_decoder(version.manifest, None if output == "uint8" else output, size, as_supervised)
-    records = _records(tf, version, shards, order)
-    decoded = records.map(decode, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    # The objects of an image are as many as they are: their tensors are batched as ragged ones.
-    ragged = "boxes" in version.manifest.annotations.get("kinds", []) and not as_supervised
-    batches = decoded.ragged_batch(batch_size) if ragged else decoded.batch(batch_size)
-    return batches.apply(tf.data.experimental.assert_cardinality(order.steps)).prefetch(tf.data.AUTOTUNE)
-
-
-def _check_arguments(
-    batch_size: int,
-    rank: int,
-    world_size: int,
-    drop_remainder: bool | None,
-    output: Output,
-    size: tuple[int, int] | None,
-) -> None:
-    if type(batch_size) is not int or batch_size < 1:
-        raise ValueError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
-    pixels = isinstance(size, (tuple, list)) and len(size) == 2 and all(type(n) is int and n > 0 for n in size)
-    if size is not None and not pixels:
-        raise ValueError(f"size must be (height, width) in whole pixels, got {size!r}")
-    if not 0 <= rank < world_size:
-        raise ValueError(f"rank must lie in 0 to world_size - 1, got rank {rank}, world_size {world_size}")
-    if drop_remainder is False and world_size > 1:
-        raise ValueError("drop_remainder=False with world_size above 1 would give the ranks unequal steps")
-    pair = isinstance(output, (tuple, list)) and len(output) == 2 and output[0] < output[1]
-    if output != "uint8" and not pair:
-        raise ValueError(f'output must be "uint8" or (low, high) with low < high, got {output!r}')
-
-
-def _shards(version: Version, split: str, copies: int | list[int] | None) -> list[Shard]:
-    splits = version.manifest.splits
-    if split not in splits:
-        raise VersionError(f"{version.path} has no split {split!r}; it has {', '.join(splits)}")
-    there = sorted({shard.copy_number for shard in splits[split].shards})
-    wanted = there if copies is None else [copies] if isinstance(copies, int) else list(copies)
-    missing = [copy for copy in wanted if copy not in there]
-    if missing or not wanted:
-        asked = ", ".join(map(str, missing)) or "in an empty list"
-        raise VersionError(f"split {split} has no copy {asked}; it has {there[0]} to {there[-1]}")
-    return [shard for shard in splits[split].shards if shard.copy_number in wanted]
-
-
-def _window(shards: list[Shard]) -> int:
-    """Chunks to mix at once: as many as hold _WINDOW_BYTES, by the version's mean record, so that memory is bounded."""
-    mean = sum(shard.bytes for shard in shards) / max(1, sum(shard.records for shard in shards))
-    return int(min(WINDOW, max(1, _WINDOW_BYTES / (CHUNK * max(mean, 1)))))
-
-
-def _records(tf: Any, version: Version, shards: list[Shard], order: Order) -> Any:
-    """The serialized records in order: chunks read by seeking, then picked within their window."""
-    indices = [read_index(version.path, shard.file) for shard in shards]
-    offsets = np.array([indices[s][f] for s, f in zip(order.shard, order.first, strict=True)], np.int64)
-    files = tf.constant([str(version.path / shard.file) for shard in shards])
-
-    def read_chunk(shard: Any, offset: Any, count: Any) -> Any:
-        # The public TFRecordDataset cannot start at an offset.
-        variant = tf.raw_ops.TFRecordDatasetV2(
-            filenames=[files[shard]], compression_type="", buffer_size=1 << 18, byte_offsets=[offset]
-        )
-        records = tf.data.experimental.from_variant(variant, tf.TensorSpec([], tf.string))
-        return records.take(count).batch(count).get_single_element()
-
-    chunks = tf.data.Dataset.from_tensor_slices((order.shard, offsets, order.count))
-    read = chunks.map(read_chunk, num_parallel_calls=_READERS, deterministic=True)
-    windows = read.ragged_batch(order.window).map(lambda ragged: ragged.flat_values)
-    picks = tf.data.Dataset.from_tensor_slices(
-        tf.RaggedTensor.from_row_lengths(np.concatenate(order.picks), [len(pick) for pick in order.picks])
-    )
-    return tf.data.Dataset.zip(windows, picks).map(tf.gather).unbatch()
+    return Loader(path, **options).dataset(epoch=epoch, start_step=start_step)

@@ -1,105 +1,112 @@
-"""The order of an epoch: a pure function of the record index, the seed, the epoch, the rank and the world size.
+"""The order of an epoch: one sequence of records, a pure function of the manifest, the seed and the epoch.
 
-Records are read in chunks of neighbours, because a seek costs more than a record; the chunks are permuted over the
-whole split, and the records of each window of chunks are mixed again. Nothing is remembered from one epoch to the next.
+Neither batch size nor the number of ranks has a say in it. Records are read in chunks of neighbours, because a seek
+costs more than a record; the chunks are permuted over the whole split, and the records of each window of chunks are
+mixed again. Nothing is remembered from one epoch to the next, and a window is worked out when it is asked for: an epoch
+of any length starts at once.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import cached_property
 
 import numpy as np
 
+from augmill.pipeline.permutation import Permutation, keyed_words, mixed, shuffled
+
+ORDER_VERSION = 2  # of the rule; a position means nothing under another one
 CHUNK = 16  # neighbouring records read together
 WINDOW = 256  # chunks whose records are mixed: 4,096 records, or fewer where records are large
 
 
-@dataclass(frozen=True)
 class Order:
-    """One rank's way through one epoch.
+    """The sequence of one epoch's records, by position.
 
     Attributes:
-      shard, first, count: int64 arrays, a chunk an element, in reading order: its shard, its first record, its length.
-      picks: for each window of chunks, which of its records this rank takes, in order.
-      window: chunks a window.
-      steps: batches that `picks` make.
+      starts: int64 [windows + 1], the position at which each window begins, and the number of records.
     """
 
-    shard: np.ndarray
-    first: np.ndarray
-    count: np.ndarray
-    picks: list[np.ndarray]
-    window: int
-    steps: int
+    def __init__(
+        self,
+        records: Sequence[int],
+        *,
+        seed: int = 0,
+        epoch: int = 0,
+        shuffle: bool = True,
+        copies: int = 1,
+        window: int = WINDOW,
+    ) -> None:
+        """Decide the order of one epoch.
 
-    def records(self) -> Iterator[tuple[int, int]]:
-        """The (shard, record number) of every record, in the order in which the rank meets them."""
-        for i, picks in enumerate(self.picks):
-            chunks = slice(i * self.window, (i + 1) * self.window)
-            shards = np.repeat(self.shard[chunks], self.count[chunks])
-            numbers = np.concatenate(
-                [f + np.arange(n) for f, n in zip(self.first[chunks], self.count[chunks], strict=True)]
-            )
-            yield from zip(shards[picks].tolist(), numbers[picks].tolist(), strict=True)
+        Args:
+          records: the length of each shard; or, where copies take turns, of each block.
+          copies: how many copies take turns. Each epoch has every example once; a chunk of examples is read from one
+            copy, from the next one in the next epoch, and after `copies` epochs it has been read from all.
+          window: chunks whose records are mixed with each other.
+        """
+        self._name = f"{seed} {epoch}"
+        self._epoch, self._copies, self._shuffle, self._window = epoch, copies, shuffle, window
+        self._records = np.asarray(records, np.int64).reshape(-1)
+        self._before = np.concatenate([[0], np.cumsum(-(-self._records // CHUNK))])  # chunks before each shard
+        self._turn = keyed_words(f"turn {seed}", 1)[0]
+        self.starts = self._starts()
 
+    def __len__(self) -> int:
+        return int(self.starts[-1])
 
-def make_order(
-    records: list[int],
-    *,
-    batch_size: int,
-    seed: int = 0,
-    epoch: int = 0,
-    shuffle: bool = True,
-    rank: int = 0,
-    world_size: int = 1,
-    drop_remainder: bool = False,
-    window: int = WINDOW,
-) -> Order:
-    """Decide the order of one epoch.
+    @cached_property
+    def _chunks(self) -> Permutation:
+        return Permutation(f"chunks {self._name}", int(self._before[-1]))
 
-    A global batch is `batch_size * world_size` records, of which each rank takes its slice: the ranks see together what
-    one rank would see with the larger batch.
+    def _starts(self) -> np.ndarray:
+        """Where windows begin: CHUNK records after CHUNK, but for what the last chunk of each shard lacks."""
+        chunks = int(self._before[-1])
+        slots = np.minimum(np.arange(-(-chunks // self._window) + 1) * self._window, chunks)
+        lacks = -self._records % CHUNK
+        short = np.flatnonzero(lacks)
+        last = self._before[short + 1] - 1
+        places = self._chunks.places_of(last) if self._shuffle else last
+        by_place = np.argsort(places)
+        lacking = np.concatenate([[0], np.cumsum(lacks[short][by_place])])
+        return slots * CHUNK - lacking[np.searchsorted(places[by_place], slots)]
 
-    Args:
-      records: the length of each shard.
-      batch_size: records a batch of one rank.
-      drop_remainder: leave out the records that do not fill the last global batch.
-      window: chunks whose records are mixed with each other.
-    """
-    shard, first, count = _chunks(records)
-    generator = np.random.Philox(key=_key(seed, epoch))
-    if shuffle:
-        order = _permutation(generator, len(shard))
-        shard, first, count = shard[order], first[order], count[order]
-    total = int(count.sum())
-    kept = total - total % (batch_size * world_size) if drop_remainder else total
-    picks = []
-    start = 0
-    for first_chunk in range(0, len(count), window):
-        size = int(count[first_chunk : first_chunk + window].sum())
-        mixed = _permutation(generator, size) if shuffle else np.arange(size)
-        place = start + np.arange(size)  # in the epoch of all ranks
-        mine = (place // batch_size % world_size == rank) & (place < kept)
-        picks.append(mixed[mine])
-        start += size
-    return Order(shard, first, count, picks, window, -(-sum(map(len, picks)) // batch_size))
+    def window_of(self, position: int) -> int:
+        """The window that holds a position."""
+        return int(np.searchsorted(self.starts, position, side="right")) - 1
 
+    def window(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        """The shard and the record number, both int64, of each record of a window, in order.
 
-def _chunks(records: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    firsts = [np.arange(0, length, CHUNK) for length in records]
-    shard = np.repeat(np.arange(len(records)), [len(first) for first in firsts])
-    first = np.concatenate(firsts) if firsts else np.zeros(0, np.int64)
-    count = np.minimum(CHUNK, np.asarray(records, np.int64)[shard] - first)
-    return shard, first, count
+        Where copies take turns, shards count as they are stored, all blocks of one copy and then all of the next: copy
+        c of block b is shard c * blocks + b.
+        """
+        slots = np.arange(number * self._window, min((number + 1) * self._window, int(self._before[-1])))
+        chunks = self._chunks.at(slots) if self._shuffle else slots
+        home = np.searchsorted(self._before, chunks, side="right") - 1
+        first = (chunks - self._before[home]) * CHUNK
+        counts = np.minimum(CHUNK, self._records[home] - first)
+        shards = self._copy_of(chunks) * len(self._records) + home
+        within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
+        shard, record = np.repeat(shards, counts), np.repeat(first, counts) + within
+        if not self._shuffle:
+            return shard, record
+        mix = shuffled(f"window {self._name} {number}", len(record))
+        return shard[mix], record[mix]
 
+    def _copy_of(self, chunks: np.ndarray) -> np.ndarray:
+        """The copy whose turn it is to give each of `chunks`."""
+        turns = (mixed(chunks, self._turn) % np.uint64(self._copies)).astype(np.int64)
+        return (turns + self._epoch) % self._copies
 
-def _key(seed: int, epoch: int) -> int:
-    name = f"order {seed} {epoch}".encode()
-    return int.from_bytes(hashlib.blake2b(name, digest_size=16, person=b"augmill").digest(), "little")
-
-
-def _permutation(generator: np.random.Philox, size: int) -> np.ndarray:
-    """A uniform permutation from raw words alone: NumPy promises those across releases, its `permutation` not."""
-    return np.argsort(generator.random_raw(size), kind="stable")
+    def between(self, start: int, stop: int) -> list[tuple[int, int]]:
+        """The (shard, record number) of the positions from `start` up to `stop`, which is one too far."""
+        found: list[tuple[int, int]] = []
+        for number in range(self.window_of(start), len(self.starts) - 1):
+            begin = int(self.starts[number])
+            if begin >= stop:
+                break
+            part = slice(max(0, start - begin), stop - begin)
+            shard, record = self.window(number)
+            found += zip(shard[part].tolist(), record[part].tolist(), strict=True)
+        return found

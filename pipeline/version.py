@@ -168,6 +168,10 @@ class Version:
         """Bytes of all shards."""
         return sum(split.bytes for split in self.manifest.splits.values())
 
+    def locate(self, file: str) -> Path:
+        """Where a file of the version, named as in the manifest, lies on this machine."""
+        return self.path / file
+
     @cached_property
     def failures(self) -> list[dict[str, Any]]:
         """The examples that could not be used: key, uri, split and reason."""

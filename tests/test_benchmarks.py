@@ -16,7 +16,7 @@ REPOSITORY = Path(__file__).parent.parent
 sys.path.insert(0, str(REPOSITORY))  # benchmarks/ is run from here and installed nowhere
 
 from augmill.pipeline.spec import Spec  # noqa: E402
-from benchmarks import dataset, report, results, run, stages  # noqa: E402
+from benchmarks import dataset, report, results, run, shuffle, stages  # noqa: E402
 from benchmarks.contenders import CONTENDERS, Contender, images_of, missing  # noqa: E402
 from benchmarks.measure import RunError, run_contender  # noqa: E402
 from benchmarks.recipes import ANNOTATIONS, RECIPES  # noqa: E402
@@ -197,3 +197,17 @@ def test_a_stack_has_the_stage_of_its_innermost_telling_frame(
 
     assert seen == ["encode", "resize", "draw"]
     assert stages.stage_of(sys._getframe()) == "other"
+
+
+def test_the_page_of_the_loader_has_the_figures_of_mixing() -> None:
+    """Made anew by: python -m benchmarks.shuffle"""
+    assert shuffle.table() in (REPOSITORY / "docs/loader.md").read_text("utf-8")
+
+
+def test_mixing_is_measured_right() -> None:
+    records = shuffle.CLASSES * shuffle.OF_A_CLASS
+    sorted_twice = shuffle.measure(iter([np.arange(records)] * 2))
+    assert sorted_twice.classes[64] == 1.0 and sorted_twice.fewest[1024] == 1
+    assert (sorted_twice.moved, sorted_twice.together) == (0.0, 1e6)
+    back = shuffle.measure(iter([np.arange(records), np.arange(records)[::-1]]))
+    assert abs(back.moved - 0.5) < 1e-6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import shutil
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import yaml
 
-from augmill.pipeline import Spec, Version
+from augmill.pipeline import Loader, Spec, Version
 from augmill.pipeline.check import run_check
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.plan import make_plan
@@ -47,6 +48,32 @@ def test_the_readmes_spec_builds_and_its_training_loop_trains(
     exec(loop, names)
 
     assert set(names["model"].history.history) >= {"loss", "accuracy", "val_loss"}
+
+
+def test_the_page_of_the_loader_shows_what_it_does(
+    tmp_path: Path, photo_folder: Path, publish_version: Callable[..., Version], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (spec_text,) = _blocks("README.md", "yaml")
+    by_numpy, by_fit = _blocks("docs/loader.md", "python")
+    shutil.copytree(photo_folder, tmp_path / "photos")
+    (tmp_path / "flowers.yaml").write_text(spec_text)
+    monkeypatch.chdir(tmp_path)
+    publish_version(Spec.from_yaml("flowers.yaml"), tmp_path / "data")
+
+    names: dict[str, Any] = {}
+    exec(by_numpy, names)
+    assert (names["loader"].epoch, names["state"]["epoch"]) == (2, 1)
+    assert names["state"]["samples"] == names["loader"].samples_an_epoch
+    for _ in range(2):  # the second time there is nothing left to do
+        exec(by_fit, names)
+        assert names["loader"].epoch == 3
+    assert names["model"].history.history == {}
+
+
+def test_every_argument_of_the_loader_is_on_its_page() -> None:
+    text = (REPOSITORY / "docs/loader.md").read_text("utf-8")
+    for name in inspect.signature(Loader.__init__).parameters:
+        assert name in text or name in ("self", "path"), name
 
 
 def test_the_docs_function_passes_the_check(tmp_path: Path, photo_folder: Path) -> None:

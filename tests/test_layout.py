@@ -41,7 +41,7 @@ FLOORS: dict[str, list[set[str]]] = {
             "errors",
             "example",
             "image",
-            "order",
+            "permutation",
             "shard",
             "units",
             "source_spec",
@@ -51,12 +51,12 @@ FLOORS: dict[str, list[set[str]]] = {
             "steps",
             "memory",
         },
-        {"version", "spec", "mask", "model_front", "opening"},
-        {"annotations", "decoding", "drawing", "model_compare", "adopted_spec"},
-        {"record_annotations", "object_counts", "labels", "loader", "peers", "strip"},
-        {"source", "adopt"},
-        {"folder_source", "tfrecord_source", "coco_source", "tfds_features", "lineage"},
-        {"segmentation_source", "tfds_source", "plan", "renderer"},
+        {"version", "spec", "mask", "model_front", "opening", "order", "faults", "state"},
+        {"annotations", "decoding", "drawing", "model_compare", "adopted_spec", "share", "reading", "selection"},
+        {"record_annotations", "object_counts", "labels", "peers", "strip", "batches", "loader_options"},
+        {"source", "adopt", "numpy_decoding", "stream", "epoch_reader"},
+        {"folder_source", "tfrecord_source", "coco_source", "tfds_features", "lineage", "loader"},
+        {"segmentation_source", "tfds_source", "plan", "renderer", "resume"},
         {"listing", "workspace", "tfds_metadata", "judgement", "making"},
         {"materialize", "publish", "check", "preview", "replay"},
         {"job", "standing"},
@@ -128,9 +128,8 @@ def test_transforms_know_neither_beam_nor_the_pipeline() -> None:
 
 
 def test_the_loader_needs_neither_beam_nor_transforms() -> None:
-    loaded = _loaded_by(
-        "import augmill.pipeline; augmill.pipeline.load; augmill.pipeline.Version; augmill.pipeline.loader_callback"
-    )
+    used = ("load", "Loader", "Version", "loader_callback")
+    loaded = _loaded_by("import augmill.pipeline as p; " + "; ".join(f"p.{name}" for name in used))
 
     assert "augmill.pipeline.loader" in loaded
     assert not {"apache_beam", "augmill.transforms", "tensorflow", "pyarrow"} & loaded
@@ -145,7 +144,8 @@ def test_help_does_not_wait_for_tensorflow() -> None:
 def test_the_public_face_is_listed() -> None:
     import augmill.pipeline
 
-    assert sorted(dir(augmill.pipeline)) == ["AugmillError", "Spec", "Version", "build", "load", "loader_callback"]
+    names = ["AugmillError", "Loader", "Spec", "Version", "build", "load", "loader_callback", "resume_callback"]
+    assert sorted(dir(augmill.pipeline)) == names
     for name in augmill.pipeline.__all__:
         assert getattr(augmill.pipeline, name).__name__ == name
     with pytest.raises(AttributeError, match="has no attribute 'biuld'"):
