@@ -1,4 +1,4 @@
-"""augmill's pipeline: `Spec`, `build`, `load`, `loader_callback` and `Version`.
+"""augmill's pipeline: `Spec` and `build`, `Version` and `load`, and what a training loop needs besides.
 
 Each is imported when it is first asked for: a training script that loads a version pays neither for Beam nor for the
 transforms.
@@ -10,23 +10,39 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from augmill.pipeline.batch_mix import BatchMix
     from augmill.pipeline.builder import build
+    from augmill.pipeline.device import to_device
     from augmill.pipeline.errors import AugmillError
     from augmill.pipeline.loader import load
+    from augmill.pipeline.normalize import Normalize
     from augmill.pipeline.spec import Spec
     from augmill.pipeline.training import loader_callback
     from augmill.pipeline.version import Version
 
 _HOMES = {
     "AugmillError": "errors",
+    "BatchMix": "batch_mix",
+    "Normalize": "normalize",
     "Spec": "spec",
     "Version": "version",
     "build": "builder",
     "load": "loader",
     "loader_callback": "training",
+    "to_device": "device",
 }
 
-__all__ = ["AugmillError", "Spec", "Version", "build", "load", "loader_callback"]
+__all__ = [
+    "AugmillError",
+    "BatchMix",
+    "Normalize",
+    "Spec",
+    "Version",
+    "build",
+    "load",
+    "loader_callback",
+    "to_device",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -50,11 +50,14 @@ FLOORS: dict[str, list[set[str]]] = {
             "model_rewrite",
             "steps",
             "memory",
+            "device",
+            "normalize",
+            "batch_mix",
         },
         {"version", "spec", "mask", "model_front", "opening"},
-        {"annotations", "decoding", "drawing", "model_compare", "adopted_spec"},
-        {"record_annotations", "object_counts", "labels", "loader", "peers", "strip"},
-        {"source", "adopt"},
+        {"annotations", "object_tensors", "raw_cost", "drawing", "model_compare", "adopted_spec"},
+        {"record_annotations", "object_counts", "labels", "decoding", "peers", "strip"},
+        {"source", "adopt", "loader"},
         {"folder_source", "tfrecord_source", "coco_source", "tfds_features", "lineage"},
         {"segmentation_source", "tfds_source", "plan", "renderer"},
         {"listing", "workspace", "tfds_metadata", "judgement", "making"},
@@ -128,12 +131,11 @@ def test_transforms_know_neither_beam_nor_the_pipeline() -> None:
 
 
 def test_the_loader_needs_neither_beam_nor_transforms() -> None:
-    loaded = _loaded_by(
-        "import augmill.pipeline; augmill.pipeline.load; augmill.pipeline.Version; augmill.pipeline.loader_callback"
-    )
+    names = ["load", "Version", "loader_callback", "BatchMix", "to_device"]
+    loaded = _loaded_by(f"from augmill.pipeline import {', '.join(names)}")
 
-    assert "augmill.pipeline.loader" in loaded
-    assert not {"apache_beam", "augmill.transforms", "tensorflow", "pyarrow"} & loaded
+    assert {"augmill.pipeline.loader", "augmill.pipeline.decoding"} <= loaded
+    assert not {"apache_beam", "augmill.transforms", "tensorflow", "keras", "pyarrow"} & loaded
 
 
 def test_help_does_not_wait_for_tensorflow() -> None:
@@ -145,7 +147,18 @@ def test_help_does_not_wait_for_tensorflow() -> None:
 def test_the_public_face_is_listed() -> None:
     import augmill.pipeline
 
-    assert sorted(dir(augmill.pipeline)) == ["AugmillError", "Spec", "Version", "build", "load", "loader_callback"]
+    names = [
+        "AugmillError",
+        "BatchMix",
+        "Normalize",
+        "Spec",
+        "Version",
+        "build",
+        "load",
+        "loader_callback",
+        "to_device",
+    ]
+    assert sorted(dir(augmill.pipeline)) == names
     for name in augmill.pipeline.__all__:
         assert getattr(augmill.pipeline, name).__name__ == name
     with pytest.raises(AttributeError, match="has no attribute 'biuld'"):
