@@ -243,3 +243,26 @@ def test_wrong_arguments_are_refused(arguments: dict[str, Any], told: str) -> No
 def test_labels_of_another_shape_are_refused(batch: tuple[np.ndarray, np.ndarray]) -> None:
     with pytest.raises(ValueError, match=r"floats \[batch, 5\], got float32 \[12, 4\]"):
         BatchMix(CLASSES)(batch[0], np.zeros((12, 4), np.float32), 0)
+
+
+def test_it_mixes_in_a_model_that_is_compiled_for_an_accelerator(batch: tuple[np.ndarray, np.ndarray]) -> None:
+    """With weights that stand still, each step's loss is that of the batch which the step's number names."""
+    import keras
+
+    from augmill.pipeline import Normalize
+
+    mixer = BatchMix(CLASSES, seed=2, mixup_alpha=1.0)
+
+    class MixedModel(keras.Model):
+        def train_step(self, data: Any) -> Any:
+            return super().train_step(mixer(*data, self.optimizer.iterations))
+
+    keras.utils.set_random_seed(3)
+    inputs = keras.Input((SIDE, SIDE, 3), dtype="uint8")
+    pooled = keras.layers.GlobalAveragePooling2D()(Normalize("imagenet")(inputs))
+    model = MixedModel(inputs, keras.layers.Dense(CLASSES, activation="softmax")(pooled))
+    model.compile(keras.optimizers.SGD(0.0), "categorical_crossentropy", jit_compile=True)
+
+    for step in range(4):
+        loss = model.fit(*batch, batch_size=12, shuffle=False, verbose=0).history["loss"][0]
+        assert loss == pytest.approx(model.evaluate(*mixer(*batch, step), batch_size=12, verbose=0), abs=1e-4)
