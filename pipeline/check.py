@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
+import numpy as np
 from tqdm import tqdm
 
 from augmill.pipeline.judgement import MOST_SATURATED, CheckReport, advise, judge_annotations, judge_op, peers_among
@@ -18,18 +20,26 @@ from augmill.transforms.rendering import refusal
 SAMPLES = 64
 
 
-def run_check(spec: Spec, plan: Plan, *, samples: int = SAMPLES, most_saturated: float = MOST_SATURATED) -> CheckReport:
+def run_check(
+    spec: Spec,
+    plan: Plan,
+    *,
+    samples: int = SAMPLES,
+    most_saturated: float = MOST_SATURATED,
+    watch: Callable[[np.ndarray, int], None] | None = None,
+) -> CheckReport:
     """Run the policy on up to `samples` training examples.
 
     Every op must be able to take the source's annotations along, move them as it moves pixels, change some image, run
     without error and repeat itself, and the user's functions and layers must not draw from a generator with state.
-    An op that drives more than `most_saturated` of the pixels to 0 or 255, or undoes the one before, is told.
+    An op that drives more than `most_saturated` of the pixels to 0 or 255, or undoes the one before, is told. `watch`
+    is shown the pixels of each rendition, and how many bytes its record has.
     """
     report = CheckReport(Effects(spec.policy.leaves()))
     refused = _refusals(spec, plan)
     report.problems += refused.values()
     opened = _open_samples(spec, plan, samples, report)
-    _run_policy(spec, plan, opened, report)
+    _run_policy(spec, plan, opened, report, watch or (lambda pixels, size: None))
     for at, op in spec.policy.leaves():
         if opened and spec.copies and at not in refused:
             judge_op(spec, at, op, opened, report)
@@ -76,7 +86,13 @@ def _open_samples(spec: Spec, plan: Plan, samples: int, report: CheckReport) -> 
     return opened
 
 
-def _run_policy(spec: Spec, plan: Plan, opened: list[tuple[str, Sample]], report: CheckReport) -> None:
+def _run_policy(
+    spec: Spec,
+    plan: Plan,
+    opened: list[tuple[str, Sample]],
+    report: CheckReport,
+    watch: Callable[[np.ndarray, int], None],
+) -> None:
     """Make one copy of each sample as a build would, timed, and see what each op does, which is not timed if it can.
 
     With problems in the report already the policy cannot run, and the samples are written as they are.
@@ -93,6 +109,7 @@ def _run_policy(spec: Spec, plan: Plan, opened: list[tuple[str, Sample]], report
             rendered, steps = renderer.render(sample, key, copy, peers, measured=not renderer.joins)
             sizes.append(len(renderer.record(rendered, key, copy, steps)))
             seconds.append(time.perf_counter() - start)
+            watch(rendered.image, sizes[-1])
             if renderer.joins:
                 renderer.measure(sample, steps, peers)
         except (TransformError, ValueError) as error:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from augmill.pipeline.batches import Payloads
-from augmill.pipeline.decoding import make_decoder
+from augmill.pipeline.decoding import DecodeOptions, Output, make_batch_decoder
 from augmill.pipeline.epoch_reader import EpochReader
 from augmill.pipeline.faults import Faults, OnError, Skipped
 from augmill.pipeline.loader_options import (
-    Output,
     Ranks,
     check_against_version,
     check_options,
@@ -59,6 +59,7 @@ class Loader:
         output: Output = "uint8",
         size: tuple[int, int] | None = None,
         as_supervised: bool = False,
+        max_boxes: int | None = None,
         verify: Verify | None = "counts",
         on_error: OnError = "raise",
         max_skipped: float = MAX_SKIPPED,
@@ -82,6 +83,7 @@ class Loader:
           output: "uint8" for pixels as stored, or (low, high) for float32 scaled so that 0 becomes low and 255 high.
           size: (height, width) to resize to; needed where the stored images vary in size. Masks take the nearest id.
           as_supervised: give (image, label) as `model.fit` wants it, rather than dicts.
+          max_boxes: objects to pad each image to, so that their tensors have one shape; ragged without it.
           verify: what of each shard is compared with the manifest before it is read from: "counts" for its size and its
             index, "full" for its SHA-256 too, or None.
           on_error: "raise" where a record cannot be read, or "skip" it: its place is then taken by the last good record
@@ -95,8 +97,6 @@ class Loader:
         check_options(
             batch_size=batch_size,
             seed=seed,
-            output=output,
-            size=size,
             verify=verify,
             on_error=on_error,
             max_skipped=max_skipped,
@@ -106,9 +106,10 @@ class Loader:
         self._shuffle = split == "train" if shuffle is None else shuffle
         selection = select(self.version, split, copies)
         self._ranks = Ranks.of(rank, world_size, input_context)
-        self._batch_size, self._supervised = batch_size, as_supervised
+        self._batch_size = batch_size
         remainder = resolve_remainder(remainder, self._ranks.batches)
-        self._scale, self._size = None if output == "uint8" else output, size
+        self._decode = DecodeOptions(output, size, as_supervised, max_boxes)
+        self._decode.kinds(self.version.manifest)
         self._with_valid = remainder == "pad" or on_error == "skip"
         self._reader = EpochReader(
             self.version,
@@ -188,8 +189,9 @@ class Loader:
           augmentation strings [batch], copy int64 [batch]; or of (image, label). Where the version has boxes the dicts
           have objects, a dict of ragged tensors: bbox float32 [batch, (objects), 4] of (ymin, xmin, ymax, xmax) as
           fractions of the image, label int64 [batch, (objects)], and if there are any is_crowd bool [batch, (objects)]
-          and keypoints float32 [batch, (objects), keypoints, 3] of (y, x, visibility). Where it has masks they have
-          mask [batch, height, width, 1], uint8 or uint16. With remainder="pad" or on_error="skip" there is valid, bool
+          and keypoints float32 [batch, (objects), keypoints, 3] of (y, x, visibility); padded by max_boxes to tensors,
+          with label -1 and zeros after an image's own, and their count int64 [batch]. Where it has masks they have mask
+          [batch, height, width, 1], uint8 or uint16. With remainder="pad" or on_error="skip" there is valid, bool
           [batch]; of (image, label) it is the third element, float32 [batch], which `fit` takes for sample weights.
 
         Raises:
@@ -209,28 +211,24 @@ class Loader:
 
     def stream(self, payloads: Callable[[], Iterator[Payloads]]) -> Any:
         """Decode batches of serialized records by `tf.data`; for `dataset` and for what feeds `fit`."""
-        kinds = self.version.manifest.annotations.get("kinds", [])
         return tf_stream(
             payloads,
-            make_decoder(self.version.manifest, self._scale, self._size, self._supervised),
+            make_batch_decoder(self.version.manifest, self._decode),
             batch_size=self._batch_size,
-            ragged="boxes" in kinds and not self._supervised,
+            replicas=self._ranks.replicas,
             with_valid=self._with_valid,
-            as_supervised=self._supervised,
         )
-
-    def _decoder(self, as_supervised: bool) -> NumpyDecoder:
-        return NumpyDecoder(self.version.manifest, self._scale, self._size, as_supervised)
 
     def __iter__(self) -> Iterator[Any]:
         """Go through the rest of the epoch by NumPy batches; then the position is at the next one's beginning.
 
-        A batch holds what `dataset` says, as arrays; objects are lists of arrays, one an image, under the same names.
+        A batch holds what `dataset` says, as arrays; ragged objects are lists of arrays, one an image, by the same names.
         The position moves on as a batch is handed out: a state saved after work with it goes on behind it.
         """
         start = self.samples
         payloads = self.payloads(self.epoch, start)
-        batches = decoded_batches(payloads, self._decoder(self._supervised), with_valid=self._with_valid)
+        decoder = NumpyDecoder(self.version.manifest, self._decode)
+        batches = decoded_batches(payloads, decoder, with_valid=self._with_valid)
         for step, batch in enumerate(batches, start=1):
             self.move(step, since=start)
             yield batch
@@ -246,7 +244,8 @@ class Loader:
         place = number + self.records if number < 0 else number
         if not 0 <= place < self.records:
             raise IndexError(f"record {number} of {self.records}")
-        return self._decoder(False).one(self._reader.payload(place))
+        alone = replace(self._decode, as_supervised=False, max_boxes=None)
+        return NumpyDecoder(self.version.manifest, alone).one(self._reader.payload(place))
 
     def state_dict(self) -> dict[str, Any]:
         """The position and what it is a position of, as JSON values of a few hundred bytes; the same on every rank."""

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from augmill.pipeline.errors import VersionError
 from augmill.pipeline.faults import OnError
 from augmill.pipeline.reading import Verify
 from augmill.pipeline.share import Remainder, Share
 from augmill.pipeline.version import Version
-
-Output = Literal["uint8"] | tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -70,8 +68,6 @@ def check_options(
     *,
     batch_size: int,
     seed: int,
-    output: Output,
-    size: tuple[int, int] | None,
     verify: Verify | None,
     on_error: OnError,
     max_skipped: float,
@@ -84,12 +80,6 @@ def check_options(
     if type(batch_size) is not int or batch_size < 1:
         raise ValueError(f"batch_size must be a whole number of at least 1, got {batch_size!r}")
     check_whole("seed", seed)
-    pixels = isinstance(size, (tuple, list)) and len(size) == 2 and all(type(n) is int and n > 0 for n in size)
-    if size is not None and not pixels:
-        raise ValueError(f"size must be (height, width) in whole pixels, got {size!r}")
-    pair = isinstance(output, (tuple, list)) and len(output) == 2 and output[0] < output[1]
-    if output != "uint8" and not pair:
-        raise ValueError(f'output must be "uint8" or (low, high) with low < high, got {output!r}')
     if verify not in ("counts", "full", None):
         raise ValueError(f'verify must be "counts", "full" or None, got {verify!r}')
     if on_error not in ("raise", "skip"):

@@ -12,7 +12,9 @@ import cv2
 import numpy as np
 
 from augmill.pipeline.batches import Payloads
+from augmill.pipeline.decoding import DecodeOptions
 from augmill.pipeline.example import decode_example
+from augmill.pipeline.object_tensors import PADDING
 from augmill.pipeline.version import Manifest
 
 _AHEAD = 2  # batches that are decoded while another one is worked with
@@ -26,17 +28,12 @@ class NumpyDecoder:
     is left to TensorFlow, since no other library's is equal to its own.
     """
 
-    def __init__(
-        self,
-        manifest: Manifest,
-        scale: tuple[float, float] | None = None,
-        size: tuple[int, int] | None = None,
-        as_supervised: bool = False,
-    ) -> None:
-        """Take what `make_decoder` takes."""
-        stored = manifest.image
-        self._manifest, self._supervised = manifest, as_supervised
-        self._levels = None if scale is None else _scaled_levels(*scale)
+    def __init__(self, manifest: Manifest, options: DecodeOptions) -> None:
+        """Take what `make_batch_decoder` takes."""
+        stored, size = manifest.image, options.size
+        self._manifest, self._supervised, self._most = manifest, options.as_supervised, options.max_boxes
+        self._kinds = options.kinds(manifest)
+        self._levels = None if options.output == "uint8" else _scaled_levels(*options.output)
         self._shape = (stored["height"], stored["width"], stored.get("channels", 3))
         self._size = None if size is None or tuple(size) == self._shape[:2] else size
 
@@ -60,7 +57,7 @@ class NumpyDecoder:
         objects = self._objects(example)
         if objects:
             found["objects"] = objects
-        if "masks" in self._manifest.annotations.get("kinds", []):
+        if "masks" in self._kinds:
             found["mask"] = self._mask(example["mask"][0])
         return found
 
@@ -73,6 +70,8 @@ class NumpyDecoder:
             return pair if valid is None else (*pair, valid.astype(np.float32))
         found = {name: _stacked([record[name] for record in records]) for name in records[0]}
         found["image"] = self._scaled(found["image"])
+        if self._most is not None:
+            found["objects"] = _padded(found["objects"], self._most, found["key"])
         return found if valid is None else {**found, "valid": valid}
 
     def _image(self, encoded: bytes) -> np.ndarray:
@@ -98,7 +97,7 @@ class NumpyDecoder:
 
     def _objects(self, example: dict[str, list[Any]]) -> dict[str, np.ndarray]:
         known = self._manifest.annotations
-        if "boxes" not in known.get("kinds", []):
+        if "boxes" not in self._kinds:
             return {}
         shapes: dict[str, tuple[int, ...]] = {"bbox": (-1, 4), "label": (-1,)}
         if known["crowd"]:
@@ -143,6 +142,22 @@ def _stacked(values: list[Any]) -> Any:
     if isinstance(values[0], dict):
         return {name: [value[name] for value in values] for name in values[0]}
     return np.array(values, object) if isinstance(values[0], bytes) else np.stack(values)
+
+
+def _padded(objects: dict[str, list[np.ndarray]], most: int, keys: np.ndarray) -> dict[str, np.ndarray]:
+    """Pad the objects of each image to `most`, and count them, as `object_tensors` does."""
+    count = np.array([len(labels) for labels in objects["label"]], np.int64)
+    if count.max() > most:
+        fullest = int(count.argmax())
+        raise ValueError(
+            f"max_boxes={most} is too few for image {keys[fullest].decode()}, whose objects are {count[fullest]}"
+        )
+    padded = {}
+    for part, values in objects.items():
+        padded[part] = np.full((len(values), most, *values[0].shape[1:]), PADDING[part], values[0].dtype)
+        for row, value in zip(padded[part], values, strict=True):
+            row[: len(value)] = value
+    return {**padded, "count": count}
 
 
 def decoded_batches(payloads: Iterator[Payloads], decoder: NumpyDecoder, *, with_valid: bool) -> Iterator[Any]:

@@ -13,6 +13,7 @@ from augmill.pipeline.estimate import Estimate, default_workers, estimate
 from augmill.pipeline.judgement import CheckReport
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.plan import Plan, make_plan
+from augmill.pipeline.raw_cost import RawSample
 from augmill.pipeline.source import Listing
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.units import count_text, size_text, time_text
@@ -32,19 +33,21 @@ _ANY_SIZE = (375, 500)  # of an image, where the spec leaves sizes to the images
 def command(spec: str, output: str, workers: int | None, as_json: bool) -> None:
     """Say what a build of SPEC would make, how long it would take and what room it needs.
 
-    Time and bytes are reckoned from a timed sample of 64 examples. Nothing is written. What the check finds is told,
-    and doesn't change the exit code.
+    Time and bytes are reckoned from a timed sample of 64 examples, which also tells when raw pixels would pay.
+    Nothing is written. What the check finds is told, and doesn't change the exit code.
     """
     parsed = Spec.from_yaml(spec)
     listing = list_source(parsed)
     plan = make_plan(parsed, listing)
-    report = run_check(parsed, plan)
+    renditions = RawSample(parsed.image)
+    report = run_check(parsed, plan, watch=renditions.add)
     cost = estimate(parsed, plan, report, workers or default_workers(), Path(output).resolve())
-    facts = _facts(parsed, listing, plan, report, cost)
+    facts, raw = _facts(parsed, listing, plan, report, cost), renditions.cost()
+    epoch = facts["splits"].get("train", facts)["records"]
     if as_json:
-        echo_json(facts)
+        echo_json({**facts, "encodings": raw and raw.to_json(epoch)})
     else:
-        _tell(parsed, listing, facts, report)
+        _tell(parsed, listing, facts, report, raw.lines(epoch) if raw else [])
 
 
 def _facts(spec: Spec, listing: Listing, plan: Plan, report: CheckReport, cost: Estimate) -> dict[str, Any]:
@@ -112,7 +115,7 @@ def _tell_cost(facts: dict[str, Any]) -> None:
     click.echo(f"disk: {size_text(needed)} needed, {size_text(free)} free: {verdict}")
 
 
-def _tell(spec: Spec, listing: Listing, facts: dict[str, Any], report: CheckReport) -> None:
+def _tell(spec: Spec, listing: Listing, facts: dict[str, Any], report: CheckReport, encodings: list[str]) -> None:
     click.echo(f"{spec.name} {spec.version} from {facts['source']['root']} ({facts['source']['kind']})")
     header = ["split", "examples", "renditions", "records", "blocks", "shards"]
     echo_table(header, [(name, *split.values()) for name, split in facts["splits"].items()])
@@ -129,6 +132,8 @@ def _tell(spec: Spec, listing: Listing, facts: dict[str, Any], report: CheckRepo
         click.echo(f"no example fell into split {', '.join(wanted)}: the source is small")
     if spec.copies:
         _tell_kernels(facts["kernels"])
+    for line in encodings:
+        click.echo(line)
     if facts["sampled"]:
         _tell_cost(facts)
     else:

@@ -76,6 +76,32 @@ def test_every_argument_of_the_loader_is_on_its_page() -> None:
         assert name in text or name in ("self", "path"), name
 
 
+@pytest.fixture(scope="module")
+def trained_on(
+    tmp_path_factory: pytest.TempPathFactory, photo_folder: Path, annotated_records: Any, publish_version: Any
+) -> Path:
+    """A folder with the versions that the page on training loads: flowers of three classes, and streets with masks."""
+    folder = tmp_path_factory.mktemp("training")
+    parts: dict[str, Any] = {"version": "1.0.0", "augment": ["tf.image.random_flip_left_right"]}
+    flowers = {"source": {"folder": str(photo_folder)}, "splits": {"train": 0.8, "validation": 0.2}}
+    publish_version(Spec(name="flowers", image={"size": [96, 96]}, **flowers, **parts), folder / "data")
+    publish_version(Spec(name="streets", source=annotated_records(folder), **parts), folder / "data")
+    return folder
+
+
+@pytest.mark.parametrize("place", range(4))
+def test_what_the_docs_train_is_trained(trained_on: Path, place: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = _blocks("docs/training.md", "python")
+    assert len(blocks) == 4
+    monkeypatch.chdir(trained_on)
+    names: dict[str, Any] = {}
+
+    exec(blocks[place], names)
+
+    assert all(np.isfinite(values).all() for values in names["model"].history.history.values())
+    assert names["model"].optimizer.iterations.numpy() > 0
+
+
 def test_the_docs_function_passes_the_check(tmp_path: Path, photo_folder: Path) -> None:
     (function,) = _blocks("docs/spec.md", "python")
     (augment,) = _blocks("docs/spec.md", "yaml")

@@ -50,11 +50,15 @@ FLOORS: dict[str, list[set[str]]] = {
             "model_rewrite",
             "steps",
             "memory",
+            "device",
+            "normalize",
+            "batch_mix",
         },
         {"version", "spec", "mask", "model_front", "opening", "order", "faults", "state"},
-        {"annotations", "decoding", "drawing", "model_compare", "adopted_spec", "share", "reading", "selection"},
-        {"record_annotations", "object_counts", "labels", "peers", "strip", "batches", "loader_options"},
-        {"source", "adopt", "numpy_decoding", "stream", "epoch_reader"},
+        {"annotations", "object_tensors", "raw_cost", "drawing", "model_compare", "adopted_spec", "share", "reading"}
+        | {"selection"},
+        {"record_annotations", "object_counts", "labels", "decoding", "peers", "strip", "batches"},
+        {"source", "adopt", "numpy_decoding", "stream", "epoch_reader", "loader_options"},
         {"folder_source", "tfrecord_source", "coco_source", "tfds_features", "lineage", "loader"},
         {"segmentation_source", "tfds_source", "plan", "renderer", "resume"},
         {"listing", "workspace", "tfds_metadata", "judgement", "making"},
@@ -128,11 +132,11 @@ def test_transforms_know_neither_beam_nor_the_pipeline() -> None:
 
 
 def test_the_loader_needs_neither_beam_nor_transforms() -> None:
-    used = ("load", "Loader", "Version", "loader_callback")
-    loaded = _loaded_by("import augmill.pipeline as p; " + "; ".join(f"p.{name}" for name in used))
+    names = ["load", "Loader", "Version", "loader_callback", "BatchMix", "to_device"]
+    loaded = _loaded_by(f"from augmill.pipeline import {', '.join(names)}")
 
-    assert "augmill.pipeline.loader" in loaded
-    assert not {"apache_beam", "augmill.transforms", "tensorflow", "pyarrow"} & loaded
+    assert {"augmill.pipeline.loader", "augmill.pipeline.decoding"} <= loaded
+    assert not {"apache_beam", "augmill.transforms", "tensorflow", "keras", "pyarrow"} & loaded
 
 
 def test_help_does_not_wait_for_tensorflow() -> None:
@@ -144,7 +148,19 @@ def test_help_does_not_wait_for_tensorflow() -> None:
 def test_the_public_face_is_listed() -> None:
     import augmill.pipeline
 
-    names = ["AugmillError", "Loader", "Spec", "Version", "build", "load", "loader_callback", "resume_callback"]
+    names = [
+        "AugmillError",
+        "BatchMix",
+        "Loader",
+        "Normalize",
+        "Spec",
+        "Version",
+        "build",
+        "load",
+        "loader_callback",
+        "resume_callback",
+        "to_device",
+    ]
     assert sorted(dir(augmill.pipeline)) == names
     for name in augmill.pipeline.__all__:
         assert getattr(augmill.pipeline, name).__name__ == name
