@@ -50,7 +50,14 @@ FLOORS: dict[str, list[set[str]]] = {
             "model_rewrite",
             "steps",
         },
-        {"version", "spec", "mask", "model_front", "opening"},
+        {"remote_errors", "pins", "spec", "mask", "model_front", "opening"},
+        {"remote"},
+        {"storage", "download"},
+        {"verification", "cache_room"},
+        {"cache", "prefetch"},
+        {"holdings"},
+        {"version_files"},
+        {"version"},
         {"annotations", "decoding", "drawing", "model_compare", "adopted_spec"},
         {"record_annotations", "object_counts", "labels", "loader", "peers", "strip"},
         {"source", "adopt"},
@@ -133,6 +140,14 @@ def test_the_loader_needs_neither_beam_nor_transforms() -> None:
 
     assert "augmill.pipeline.loader" in loaded
     assert not {"apache_beam", "augmill.transforms", "tensorflow", "pyarrow"} & loaded
+
+
+def test_a_version_on_this_machine_needs_no_file_system_but_its_own(tmp_path: Path) -> None:
+    """Whoever trains from a local folder pays nothing for remote ones: neither fsspec nor the cache is imported."""
+    loaded = _loaded_by(f"import augmill.pipeline as p\ntry: p.Version({str(tmp_path)!r})\nexcept p.AugmillError: pass")
+
+    assert "augmill.pipeline.version" in loaded
+    assert not {"fsspec", "aiohttp", "augmill.pipeline.remote", "augmill.pipeline.cache"} & loaded
 
 
 def test_help_does_not_wait_for_tensorflow() -> None:
