@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -33,11 +34,12 @@ class EpochReader:
         shuffle: bool,
         verify: Verify | None,
         faults: Faults,
+        cache: str | Path | None = None,
     ) -> None:
         """Take what is read, `share` being a whole epoch's."""
         self.selection, self.faults = selection, faults
         self._share, self._seed, self._shuffle = share, seed, shuffle
-        self._reader = RecordReader(version, selection.shards, verify=verify)
+        self._reader = RecordReader(version, selection.shards, verify=verify, cache=cache)
 
     @property
     def samples(self) -> int:
@@ -51,6 +53,8 @@ class EpochReader:
     def payloads(self, epoch: int, start: int) -> Iterator[Payloads]:
         """Read this rank's batches of an epoch from a number of samples on; at its end tell of records left out."""
         order = self.selection.order(seed=self._seed, epoch=epoch, shuffle=self._shuffle)
+        if self._reader.fetches:
+            self._reader.expect(order.shards_from(start))
         faults = self.faults.epoch(self.samples)
 
         def on_fault(shard: int, record: int, error: RecordError) -> None:

@@ -39,6 +39,20 @@ class StateError(AugmillError):
     """A saved position of a loader does not belong to this one."""
 
 
+class MissingFileError(VersionError):
+    """Remote storage has no file of this name."""
+
+
+class CacheError(AugmillError):
+    """The cache of remote files cannot be used, or what is asked of it does not fit into it."""
+
+
+class DownloadError(AugmillError):
+    """Remote storage did not answer, or not to the end; it may when it is asked again."""
+
+    exit_code = 3
+
+
 class CheckError(AugmillError):
     """An op, a function or a version failed a check."""
 

@@ -63,11 +63,13 @@ class Loader:
         verify: Verify | None = "counts",
         on_error: OnError = "raise",
         max_skipped: float = MAX_SKIPPED,
+        cache: str | Path | None = None,
+        storage_options: Mapping[str, Any] | None = None,
     ) -> None:
         """Open a version.
 
         Args:
-          path: the version's directory.
+          path: the version's directory, or its URL.
           split: one of the version's splits.
           batch_size: records a batch of this rank.
           seed: names the order, together with the epoch.
@@ -89,6 +91,8 @@ class Loader:
           on_error: "raise" where a record cannot be read, or "skip" it: its place is then taken by the last good record
             before it in the batch (else the first after it), with `valid` False, and all others stay where they are.
           max_skipped: the greatest share of an epoch's records to skip before it is an error; one always may be.
+          cache, storage_options: for a version at a URL, the folder that keeps its files, as `Version.open_files` has
+            it, and what its file system is to be told, such as credentials.
 
         Raises:
           VersionError: no such version, split or copy, or copies cannot rotate.
@@ -101,7 +105,7 @@ class Loader:
             on_error=on_error,
             max_skipped=max_skipped,
         )
-        self.version = path if isinstance(path, Version) else Version(path)
+        self.version = path if isinstance(path, Version) else Version(path, storage_options=storage_options)
         self._split, self._seed, self._copies = split, seed, copies
         self._shuffle = split == "train" if shuffle is None else shuffle
         selection = select(self.version, split, copies)
@@ -119,6 +123,7 @@ class Loader:
             shuffle=self._shuffle,
             verify=verify,
             faults=Faults(on_error, max_skipped),
+            cache=cache,
         )
         check_against_version(self.version, size=size, as_supervised=as_supervised)
         if len(self) == 0:
@@ -222,7 +227,7 @@ class Loader:
     def __iter__(self) -> Iterator[Any]:
         """Go through the rest of the epoch by NumPy batches; then the position is at the next one's beginning.
 
-        A batch holds what `dataset` says, as arrays; ragged objects are lists of arrays, one an image, by the same names.
+        A batch holds what `dataset` says, as arrays; ragged objects are lists of arrays, one an image.
         The position moves on as a batch is handed out: a state saved after work with it goes on behind it.
         """
         start = self.samples

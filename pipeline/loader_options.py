@@ -114,6 +114,6 @@ def check_against_version(version: Version, *, size: tuple[int, int] | None, as_
         kinds = {"boxes": "objects", "masks": "mask"}
         there = [name for kind, name in kinds.items() if kind in manifest.annotations.get("kinds", [])]
         cure = f"; map the dicts instead: load(...).map(lambda batch: (batch['image'], batch['{there[-1]}']))"
-        raise VersionError(f"{version.path} has no labels: as_supervised=True needs them{cure if there else ''}")
+        raise VersionError(f"{version.location} has no labels: as_supervised=True needs them{cure if there else ''}")
     if size is None and manifest.image["height"] is None:
-        raise VersionError(f"the images of {version.path} vary in size: give size=(height, width) to batch them")
+        raise VersionError(f"the images of {version.location} vary in size: give size=(height, width) to batch them")

@@ -81,18 +81,32 @@ class Order:
         Where copies take turns, shards count as they are stored, all blocks of one copy and then all of the next: copy
         c of block b is shard c * blocks + b.
         """
-        slots = np.arange(number * self._window, min((number + 1) * self._window, int(self._before[-1])))
-        chunks = self._chunks.at(slots) if self._shuffle else slots
-        home = np.searchsorted(self._before, chunks, side="right") - 1
+        chunks, home, shards = self._chunks_at(number * self._window, (number + 1) * self._window)
         first = (chunks - self._before[home]) * CHUNK
         counts = np.minimum(CHUNK, self._records[home] - first)
-        shards = self._copy_of(chunks) * len(self._records) + home
         within = np.arange(int(counts.sum())) - np.repeat(np.cumsum(counts) - counts, counts)
         shard, record = np.repeat(shards, counts), np.repeat(first, counts) + within
         if not self._shuffle:
             return shard, record
         mix = shuffled(f"window {self._name} {number}", len(record))
         return shard[mix], record[mix]
+
+    def shards_from(self, position: int) -> list[int]:
+        """The shards that are read from a position on, in the order in which they are first met."""
+        chunks = int(self._before[-1])
+        _, _, shards = self._chunks_at(min(self.window_of(position) * self._window, chunks), chunks)
+        met, first = np.unique(shards, return_index=True)
+        return [int(shard) for shard in met[np.argsort(first)]]
+
+    def _chunks_at(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The chunks that stand at some places of the epoch, what they are a chunk of, and the shard each is read from.
+
+        What they are a chunk of is a shard, or where copies take turns a block.
+        """
+        slots = np.arange(start, min(stop, int(self._before[-1])))
+        chunks = self._chunks.at(slots) if self._shuffle else slots
+        home = np.searchsorted(self._before, chunks, side="right") - 1
+        return chunks, home, self._copy_of(chunks) * len(self._records) + home
 
     def _copy_of(self, chunks: np.ndarray) -> np.ndarray:
         """The copy whose turn it is to give each of `chunks`."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
@@ -32,16 +32,26 @@ _HEADER, _CRC = struct.Struct("<QI"), struct.Struct("<I")
 class RecordReader:
     """Reads the shards of a version; many threads may use it at once."""
 
-    def __init__(self, version: Version, shards: Sequence[Shard], *, verify: Verify | None = "counts") -> None:
+    def __init__(
+        self,
+        version: Version,
+        shards: Sequence[Shard],
+        *,
+        verify: Verify | None = "counts",
+        cache: str | Path | None = None,
+    ) -> None:
         """Prepare to read.
 
         Args:
-          version: tells where its files lie.
+          version: what is read.
           shards: those of it that are meant by number.
           verify: what of a shard is compared with the manifest before its first record is read: "counts" for its size
-            and its index, "full" for the SHA-256 of its bytes too, or nothing.
+            and its index, "full" for the SHA-256 of its bytes too, or nothing. What comes through the cache has had
+            its SHA-256 checked on the way.
+          cache: the folder that keeps the files of a version at a URL, as `Version.open_files` has it.
         """
-        self._version = version
+        self._location = version.location
+        self._files = version.open_files(cache=cache)
         self._shards = shards
         self._verify = verify
         self._hashed: set[int] = set()
@@ -79,7 +89,8 @@ class RecordReader:
     def _read_ranges(self, shard: int, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
         """The bytes of a shard from each start up to each end, or as many as there are."""
         try:
-            file = os.open(self._version.locate(self._shards[shard].file), os.O_RDONLY)
+            with self._files.held(self._shards[shard].file) as path:
+                file = os.open(path, os.O_RDONLY)
             try:
                 return [_read_range(file, start, end) for start, end in ranges]
             finally:
@@ -87,16 +98,28 @@ class RecordReader:
         except OSError as error:
             raise VersionError(f"{self._path(shard)} cannot be read: {error.strerror or error}") from error
 
-    def _path(self, shard: int) -> Path:
-        """A shard's name for the reader, wherever its bytes may come from."""
-        return self._version.path / self._shards[shard].file
+    def _path(self, shard: int) -> str:
+        """A shard's name for people, wherever its bytes may come from."""
+        return f"{self._location}/{self._shards[shard].file}"
+
+    def expect(self, shards: Iterable[int]) -> None:
+        """Have shards fetched in the background, in the order in which they will be read; local ones are there."""
+        names = (self._shards[shard].file for shard in shards)
+        self._files.prefetch(name for file in names for name in (f"index/{file}.npy", file))
+
+    @property
+    def fetches(self) -> bool:
+        """Whether files come through a cache."""
+        return self._files.stats is not None
 
     def _checked_offsets(self, shard: int) -> np.ndarray:
         """Where a shard's records begin, int64 [records + 1], after the checks that `verify` names."""
         known = self._shards[shard]
         try:
-            offsets: np.ndarray = np.load(self._version.locate(f"index/{known.file}.npy"), allow_pickle=False)
-            size = self._version.locate(known.file).stat().st_size
+            with self._files.held(f"index/{known.file}.npy") as path:
+                offsets: np.ndarray = np.load(path, allow_pickle=False)
+            with self._files.held(known.file) as path:
+                size = path.stat().st_size
         except (OSError, ValueError) as error:
             raise VersionError(f"{self._path(shard)} or its index cannot be read: {error}") from error
         whole = offsets.dtype == np.int64 and offsets.shape == (known.records + 1,)
@@ -110,7 +133,7 @@ class RecordReader:
                 f"{self._path(shard)} has {size} bytes, and the manifest has {known.bytes}: it was cut short or has "
                 "changed since it was published; `augmill verify` tells what else has"
             )
-        if self._verify == "full":
+        if self._verify == "full" and not self.fetches:
             self._check_digest(shard)
         return offsets
 
@@ -119,7 +142,8 @@ class RecordReader:
         with self._hashing:  # so that no shard is read through twice
             if shard in self._hashed:
                 return
-            digest = file_sha256(self._version.locate(known.file))
+            with self._files.held(known.file) as path:
+                digest = file_sha256(path)
             if digest != known.sha256:
                 raise VersionError(
                     f"{self._path(shard)} has sha256 {digest[:12]}..., and the manifest has {known.sha256[:12]}...: "

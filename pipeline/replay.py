@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 from tqdm import tqdm
 
@@ -114,18 +113,21 @@ def find_record(version: Version, key: str, copy: int) -> tuple[str, bytes]:
     """
     wanted = key.encode("utf-8", "surrogateescape")
     shards = [
-        (name, version.path / shard.file)
+        (name, shard.file)
         for name, split in version.manifest.splits.items()
         for shard in split.shards
         if shard.copy_number == copy
     ]
-    for split, path in tqdm(shards, desc="searching", unit="shard", leave=False, disable=None):
-        for _, record in scan_records(Path(path)):
-            # The key stands in the record as it is; only one that has it is worth parsing.
-            if wanted in record:
-                example = decode_example(record)
-                if example[KEY] == [wanted] and example[COPY] == [copy]:
-                    return split, record
+    with version.open_files() as files:
+        files.prefetch(file for _, file in shards)
+        for split, file in tqdm(shards, desc="searching", unit="shard", leave=False, disable=None):
+            with files.held(file) as path:
+                for _, record in scan_records(path):
+                    # The key stands in the record as it is; only one that has it is worth parsing.
+                    if wanted in record:
+                        example = decode_example(record)
+                        if example[KEY] == [wanted] and example[COPY] == [copy]:
+                            return split, record
     copies = sorted({shard.copy_number for split in version.manifest.splits.values() for shard in split.shards})
     failed = [failure["reason"] for failure in version.failures if failure["key"] == key]
     if failed:
@@ -134,4 +136,4 @@ def find_record(version: Version, key: str, copy: int) -> tuple[str, bytes]:
         reason = "no example of a split with this copy has this key"
     else:
         reason = f"its copies are {copies[0]} to {copies[-1]}"
-    raise VersionError(f"{version.path} has no record of {key!r}, copy {copy}; {reason}")
+    raise VersionError(f"{version.location} has no record of {key!r}, copy {copy}; {reason}")

@@ -50,7 +50,7 @@ def select(version: Version, split: str, copies: Copies) -> Selection:
     """
     splits = version.manifest.splits
     if split not in splits:
-        raise VersionError(f"{version.path} has no split {split!r}; it has {', '.join(splits)}")
+        raise VersionError(f"{version.location} has no split {split!r}; it has {', '.join(splits)}")
     there = sorted({shard.copy_number for shard in splits[split].shards})
     wanted = _wanted(copies, there)
     missing = [copy for copy in wanted if copy not in there]
@@ -79,12 +79,12 @@ def _blocks(version: Version, split: str, shards: list[Shard], there: list[int])
         for first, other in zip(by_copy[0], mine, strict=False):
             if first.records != other.records:
                 raise VersionError(
-                    f"the copies of {version.path} cannot take turns: {first.file} holds {first.records} records and "
-                    f'{other.file}, copy {copy} of the same examples, {other.records}; read them with copies="all"'
+                    f"the copies of {version.location} cannot take turns: {first.file} holds {first.records} records "
+                    f'and {other.file}, copy {copy} of the same examples, {other.records}; read them with copies="all"'
                 )
         if len(mine) != len(by_copy[0]):
             raise VersionError(
-                f"the copies of {version.path} cannot take turns: copy {there[0]} of split {split} has "
+                f"the copies of {version.location} cannot take turns: copy {there[0]} of split {split} has "
                 f'{len(by_copy[0])} shards and copy {copy} has {len(mine)}; read them with copies="all"'
             )
     return [shard.records for shard in by_copy[0]]

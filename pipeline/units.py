@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -17,6 +18,21 @@ def size_text(count: float) -> str:
             return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
         count /= 1000
     return f"{count:.1f} TB"
+
+
+def parse_size(text: str) -> int:
+    """Read a number of bytes, with a unit or without.
+
+    >>> parse_size("1.5 GB"), parse_size("2000")
+    (1500000000, 2000)
+
+    Raises:
+      ValueError: it is none.
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?", text.strip())
+    if not found:
+        raise ValueError(f"a size is a number with B, kB, MB, GB or TB after it, got {text!r}")
+    return int(float(found[1]) * 1000 ** ["", "k", "M", "G", "T"].index(found[2]))
 
 
 def time_text(seconds: float) -> str:

@@ -6,20 +6,26 @@ import contextlib
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from augmill.pipeline.errors import VersionError
-from augmill.pipeline.shard import file_sha256, read_index
+from augmill.pipeline.errors import MissingFileError, VersionError
+from augmill.pipeline.storage import LocalStorage, is_url, open_storage, safe_name
+from augmill.pipeline.verification import verify_files
+
+if TYPE_CHECKING:
+    from augmill.pipeline.cache import Cache
+    from augmill.pipeline.version_files import VersionFiles
 
 MANIFEST = "augmill.json"
 FAILURES = "failures.jsonl"
 FORMAT = 1  # of the manifest and the directory around it
+FileName = Annotated[str, AfterValidator(safe_name)]  # is joined to the version's folder
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]  # names files in the cache
 _VERSION = re.compile(r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$")
 
 
@@ -30,11 +36,11 @@ class _Model(BaseModel):
 class Shard(_Model):
     """One shard: its file, its copy number and what is in it."""
 
-    file: str
+    file: FileName
     copy_number: int = Field(alias="copy")
     records: int
     bytes: int
-    sha256: str
+    sha256: Sha256
 
 
 class Split(_Model):
@@ -57,7 +63,7 @@ class File(_Model):
     """Another file of the version."""
 
     bytes: int
-    sha256: str
+    sha256: Sha256
 
 
 class Manifest(_Model):
@@ -93,12 +99,17 @@ class Manifest(_Model):
     objects: dict[str, int] = {}
     soft_labels: bool = False
     splits: dict[str, Split]
-    files: dict[str, File]
+    files: dict[FileName, File]
     effects: list[dict[str, Any]]
     libraries: dict[str, str]
     code: dict[str, str]
     build: dict[str, Any]
     checksum: str = ""
+
+    def every_file(self) -> dict[str, File]:
+        """Every file of the version but the manifest itself, by name."""
+        shards = [shard for split in self.splits.values() for shard in split.shards]
+        return {**self.files, **{shard.file: File(bytes=shard.bytes, sha256=shard.sha256) for shard in shards}}
 
     def to_json(self) -> dict[str, Any]:
         """The manifest as JSON values, with its checksum."""
@@ -118,36 +129,86 @@ def _checksum(value: dict[str, Any]) -> str:
 
 
 class Version:
-    """A published version."""
+    """A published version, in a folder of this machine or at a URL.
 
-    def __init__(self, path: str | Path) -> None:
+    Attributes:
+      location: its path or URL, for people.
+      manifest: all there is to know of it.
+    """
+
+    def __init__(self, path: str | Path, *, storage_options: Mapping[str, Any] | None = None) -> None:
         """Open the version at `path`.
 
+        Args:
+          path: a folder, or a URL of anything that fsspec reads: gs://, s3://, https://, file://.
+          storage_options: for the fsspec file system of a URL, such as credentials.
+
         Raises:
-          VersionError: there is none, or its manifest cannot be read.
+          VersionError: there is none, it may not be read, or its manifest cannot be read.
+          DownloadError: the storage does not answer.
         """
-        self.path = Path(path)
+        self._given, self._options = path, storage_options
+        self._storage = open_storage(path, storage_options)
+        self.location = self._storage.location
         self._stored = self._read_manifest()
         try:
             self.manifest = Manifest(**self._stored)
         except (ValidationError, TypeError) as error:
-            raise VersionError(f"{self.path / MANIFEST} is not a manifest: {str(error).splitlines()[0]}") from error
+            raise VersionError(f"{self.location}/{MANIFEST} is not a manifest: {_first_problem(error)}") from error
+
+    @property
+    def path(self) -> Path:
+        """The folder of a version on this machine.
+
+        Raises:
+          VersionError: it is at a URL.
+        """
+        if not isinstance(self._storage, LocalStorage):
+            raise VersionError(f"{self.location} is not on this machine: Version.open_files() gives paths of its files")
+        return self._storage.root
+
+    def open_files(
+        self, *, cache: str | Path | Cache | None = None, cache_limit: int | None = None, ahead: int = 4
+    ) -> VersionFiles:
+        """Open the version's files: as they are where it is on this machine, through a cache where it is at a URL.
+
+        Args:
+          cache: a cache, or its folder; by default AUGMILL_CACHE, or augmill/ where the system keeps caches.
+          cache_limit: bytes that the cache may hold; by default AUGMILL_CACHE_LIMIT, or 100 GB.
+          ahead: how many prefetched files there may be that have not been asked for.
+
+        Raises:
+          CacheError: the cache cannot be used.
+        """
+        from augmill.pipeline.download import Wanted
+        from augmill.pipeline.version_files import CachedFiles, VersionFiles
+
+        known = self.manifest.every_file()
+        if isinstance(self._storage, LocalStorage):
+            return VersionFiles(self._storage.root, known)
+        from augmill.pipeline.cache import Cache
+        from augmill.pipeline.remote import RemoteStorage
+
+        assert isinstance(self._storage, RemoteStorage)
+        opened = cache if isinstance(cache, Cache) else Cache(cache, limit_bytes=cache_limit)
+        wanted = {name: Wanted(f"{self.location}/{name}", file.sha256, file.bytes) for name, file in known.items()}
+        return CachedFiles(self._storage, wanted, opened, ahead=ahead)
 
     def _read_manifest(self) -> dict[str, Any]:
-        path = self.path / MANIFEST
         try:
-            stored = json.loads(path.read_text("utf-8"))
-        except OSError as error:
+            stored = json.loads(self._storage.read_bytes(MANIFEST))
+        except (OSError, MissingFileError) as error:
             inside = ""
             with contextlib.suppress(OSError, VersionError):
-                inside = ", ".join(version.number for version in list_versions(self.path))
-            hint = f"; the versions in it are {inside}" if inside else ""
-            raise VersionError(f"{self.path} is not a version: it has no {MANIFEST}{hint}") from error
+                found = list_versions(self._given, storage_options=self._options)
+                inside = ", ".join(version.number for version in found)
+            hint = f"; the versions in it are {inside}" if inside else self._storage.hint
+            raise VersionError(f"{self.location} is not a version: it has no {MANIFEST}{hint}") from error
         except ValueError as error:
-            raise VersionError(f"{path} is damaged: {error}") from error
+            raise VersionError(f"{self.location}/{MANIFEST} is damaged: {error}") from error
         if not isinstance(stored, dict) or stored.get("format") != FORMAT:
             got = stored.get("format") if isinstance(stored, dict) else None
-            raise VersionError(f"{path} has format {got!r}; this augmill reads format {FORMAT}")
+            raise VersionError(f"{self.location}/{MANIFEST} has format {got!r}; this augmill reads format {FORMAT}")
         return stored
 
     @property
@@ -168,55 +229,33 @@ class Version:
         """Bytes of all shards."""
         return sum(split.bytes for split in self.manifest.splits.values())
 
-    def locate(self, file: str) -> Path:
-        """Where a file of the version, named as in the manifest, lies on this machine."""
-        return self.path / file
-
     @cached_property
     def failures(self) -> list[dict[str, Any]]:
         """The examples that could not be used: key, uri, split and reason."""
-        return [json.loads(line) for line in (self.path / FAILURES).read_text("utf-8").splitlines()]
+        return [json.loads(line) for line in self._storage.read_bytes(FAILURES).decode("utf-8").splitlines()]
 
     def verify(self) -> Iterator[tuple[str, str | None]]:
         """Check every file's size and digest, every index against its shard, and the manifest against itself.
 
+        Files at a URL are streamed, and not kept. What does not belong to the version is found where the storage can
+        list its files, which web servers cannot.
+
         Yields:
           (file, None) as each is found whole, or (file, what is wrong with it).
+
+        Raises:
+          DownloadError: the storage does not answer.
         """
         whole = self._stored.get("checksum") == _checksum(self._stored)
         yield MANIFEST, None if whole else "does not match its own checksum"
-        expected = dict(self.manifest.files)
-        for split in self.manifest.splits.values():
-            expected |= {shard.file: File(bytes=shard.bytes, sha256=shard.sha256) for shard in split.shards}
-        for file, known in sorted(expected.items()):
-            yield file, self._wrong_with(file, known)
-        for split in self.manifest.splits.values():
-            for shard in split.shards:
-                wrong = self._wrong_with_index(shard)
-                if wrong:
-                    yield f"index/{shard.file}.npy", wrong
-        found = {path.relative_to(self.path).as_posix() for path in self.path.rglob("*") if path.is_file()}
-        for stray in sorted(found - set(expected) - {MANIFEST}):
-            yield stray, "does not belong to this version"
+        yield from verify_files(self._storage, self.manifest, besides=MANIFEST)
 
-    def _wrong_with(self, file: str, known: File) -> str | None:
-        path = self.path / file
-        try:
-            size = path.stat().st_size
-            if size != known.bytes:
-                return f"has {size} bytes, not {known.bytes}"
-            digest = file_sha256(path)
-        except OSError as error:
-            return f"cannot be read: {error.strerror}"
-        return None if digest == known.sha256 else f"has sha256 {digest[:12]}..., not {known.sha256[:12]}..."
 
-    def _wrong_with_index(self, shard: Shard) -> str | None:
-        try:
-            offsets = read_index(self.path, shard.file)
-        except (OSError, ValueError):
-            return None  # told as a file already
-        sound = offsets.dtype == np.int64 and len(offsets) == shard.records + 1 and offsets[-1] == shard.bytes
-        return None if sound else f"does not fit its shard of {shard.records} records and {shard.bytes} bytes"
+def _first_problem(error: ValidationError | TypeError) -> str:
+    if isinstance(error, TypeError):
+        return str(error)
+    first = error.errors()[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
 
 
 def version_key(number: str) -> tuple[int, ...]:
@@ -224,11 +263,16 @@ def version_key(number: str) -> tuple[int, ...]:
     return tuple(int(part) for part in number.split("."))
 
 
-def list_versions(root: str | Path) -> list[Version]:
-    """The published versions below `ROOT/name`, oldest number first; what is being built is not among them."""
-    root = Path(root)
-    try:
-        numbers = [path.name for path in root.iterdir() if _VERSION.match(path.name) and (path / MANIFEST).is_file()]
-    except OSError as error:
-        raise VersionError(f"{root} cannot be read: {error.strerror}") from error
-    return [Version(root / number) for number in sorted(numbers, key=version_key)]
+def list_versions(root: str | Path, *, storage_options: Mapping[str, Any] | None = None) -> list[Version]:
+    """The published versions below `ROOT/name`, oldest number first; what is being built is not among them.
+
+    Raises:
+      VersionError: the folder, or one of the manifests, cannot be read.
+    """
+    storage = open_storage(root, storage_options)
+    numbers = [name for name in storage.entries() if _VERSION.match(name) and storage.has(f"{name}/{MANIFEST}")]
+    places: list[str | Path] = [
+        f"{str(root).rstrip('/')}/{number}" if is_url(root) else Path(root) / number
+        for number in sorted(set(numbers), key=version_key)
+    ]
+    return [Version(place, storage_options=storage_options) for place in places]

@@ -25,7 +25,7 @@ from augmill.transforms.base import TransformError
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the steps and the outcome as JSON.")
 def command(version: str, key: str, copy: int, output: str | None, as_json: bool) -> None:
-    """Make copy COPY of example KEY of VERSION again from the source, and compare bytes.
+    """Make copy COPY of example KEY of VERSION, a directory or URL, again from the source, and compare bytes.
 
     Nothing is drawn: each op is handed the parameters that the record holds. Ends with code 1 where the bytes differ.
     """

@@ -13,7 +13,7 @@ from augmill.scripts.table import echo_effects, echo_json, echo_table
 @click.argument("version", type=click.Path(file_okay=False))
 @click.option("--json", "as_json", is_flag=True, help="Print the whole manifest as JSON.")
 def command(version: str, as_json: bool) -> None:
-    """Show what is in VERSION, a version's directory."""
+    """Show what is in VERSION, a version's directory or URL."""
     opened = Version(version)
     manifest = opened.manifest
     if as_json:

@@ -13,14 +13,14 @@ from augmill.scripts.table import echo_json, echo_table
 @click.argument("root", type=click.Path(file_okay=False))
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def command(root: str, as_json: bool) -> None:
-    """List the published versions in ROOT, a folder ROOT/name, oldest number first."""
+    """List the published versions in ROOT, a folder or URL ROOT/name, oldest number first."""
     versions = list_versions(root)
     if as_json:
         echo_json(
             [
                 {
                     "version": version.number,
-                    "path": str(version.path),
+                    "path": version.location,
                     "records": version.records,
                     "bytes": version.bytes,
                     "digest": version.manifest.digest,

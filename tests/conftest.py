@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
 import os
-from collections.abc import Callable
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +20,8 @@ import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
+# Read when gcsfs is imported; otherwise it asks by gRPC, which the emulator does not speak, for a minute each time.
+os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -323,3 +333,139 @@ def write_spec(tmp_path: Path, make_spec: Callable[..., Any]) -> Callable[..., P
         return path
 
     return write
+
+
+class Bucket(NamedTuple):
+    """A folder of a store that runs on this machine."""
+
+    url: str
+    options: dict[str, Any]
+
+    def file_system(self) -> Any:
+        import fsspec
+
+        return fsspec.filesystem(self.url.split("://")[0], **self.options, use_listings_cache=False)
+
+    def put(self, folder: Path, name: str) -> str:
+        """Upload a folder under a name; return its URL."""
+        files = self.file_system()
+        for path in sorted(folder.rglob("*")):
+            if path.is_file():
+                files.pipe_file(f"{self.url}/{name}/{path.relative_to(folder).as_posix()}", path.read_bytes())
+        return f"{self.url}/{name}"
+
+
+@contextlib.contextmanager
+def _serving(module: str, *arguments: str) -> Iterator[int]:
+    """Run a server as a process of its own, from when it answers until the end of the block; give its port."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    command = [sys.executable, "-m", module, *(argument.format(port=port) for argument in arguments)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+                break
+            assert process.poll() is None, f"{module} ended with {process.returncode}"
+            assert time.monotonic() < deadline, f"{module} does not answer"
+            time.sleep(0.02)
+        yield port
+    finally:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[Bucket]:
+    """A bucket of an emulated Google Cloud Storage."""
+    arguments = ("start", "--host=127.0.0.1", "--port={port}", "--in-memory", "--default-bucket=bucket")
+    with _serving("gcp_storage_emulator", *arguments) as port, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("STORAGE_EMULATOR_HOST", f"http://127.0.0.1:{port}")
+        yield Bucket("gs://bucket", {"token": "anon"})
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[Bucket]:
+    """A bucket of an emulated S3."""
+    with _serving("moto.server", "-H", "127.0.0.1", "-p", "{port}") as port:
+        bucket = Bucket("s3://bucket", {"endpoint_url": f"http://127.0.0.1:{port}", "key": "any", "secret": "any"})
+        bucket.file_system().mkdir("bucket")
+        yield bucket
+
+
+class Web:
+    """A web server in threads of this process, which fails as it is told to.
+
+    Attributes:
+      url: of the folder that it serves.
+      asked: the names that were asked for, in order.
+      faults: by name, what goes wrong with its next requests, one after the other: "503", "reset" (the connection),
+        "cut" (after half of the file), "hang" (after half of the file), "slow" (a tenth of a second a kilobyte).
+    """
+
+    def __init__(self, folder: Path) -> None:
+        web = self
+        self.asked: list[str] = []
+        self.faults: dict[str, list[str]] = {}
+        self._ended = threading.Event()
+
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def __init__(self, *arguments: Any) -> None:
+                super().__init__(*arguments, directory=str(folder))
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+            def do_GET(self) -> None:
+                name = self.path.lstrip("/")
+                web.asked.append(name)
+                fault = web.faults[name].pop(0) if web.faults.get(name) else ""
+                if fault in ("503", "403"):
+                    self.send_error(int(fault))
+                elif fault == "reset":
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.close_connection = True
+                elif fault:
+                    self._send_half(folder / name, fault)
+                else:
+                    super().do_GET()
+
+            def _send_half(self, path: Path, fault: str) -> None:
+                data = path.read_bytes()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                with contextlib.suppress(OSError):
+                    if fault == "slow":
+                        for start in range(0, len(data), 1024):
+                            self.wfile.write(data[start : start + 1024])
+                            web._ended.wait(0.1)
+                    else:
+                        self.wfile.write(data[: len(data) // 2])
+                        web._ended.wait(60 if fault == "hang" else 0)
+                self.close_connection = True
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def close(self) -> None:
+        self._ended.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Path], Web]]:
+    """Serve folders over HTTP until the end of the test."""
+    webs: list[Web] = []
+
+    def start(folder: Path) -> Web:
+        webs.append(Web(folder))
+        return webs[-1]
+
+    yield start
+    for web in webs:
+        web.close()

@@ -16,6 +16,7 @@ from augmill.pipeline.reading import RecordReader
 from augmill.pipeline.shard import RecordError, ShardWriter
 from augmill.pipeline.share import Share
 from augmill.pipeline.version import Shard
+from augmill.pipeline.version_files import VersionFiles
 
 LENGTHS = [70, 0, 3, 41, 16]
 TOTAL = sum(LENGTHS)
@@ -34,8 +35,10 @@ class Folder:
                     writer.write(f"{shard} {number}".encode())
                 self.shards.append(Shard(**writer.finish()._asdict(), copy=0))
 
-    def locate(self, file: str) -> Path:
-        return self.path / file
+        self.location = str(path)
+
+    def open_files(self, cache: None = None) -> VersionFiles:
+        return VersionFiles(self.path, [name for one in self.shards for name in (one.file, f"index/{one.file}.npy")])
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +92,7 @@ def test_the_number_of_threads_has_no_say(folder: Folder, monkeypatch: pytest.Mo
 
 def test_a_shard_that_is_missing_ends_it(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
-    folder.locate("shard-3").unlink()
+    (folder.path / "shard-3").unlink()
     with pytest.raises(VersionError, match="shard-3 or its index cannot be read"):
         list(read(folder, Share(TOTAL, 9)))
 

@@ -54,7 +54,14 @@ FLOORS: dict[str, list[set[str]]] = {
             "normalize",
             "batch_mix",
         },
-        {"version", "spec", "mask", "model_front", "opening", "order", "faults", "state"},
+        {"remote_errors", "pins", "spec", "mask", "model_front", "opening", "order", "faults", "state"},
+        {"remote"},
+        {"storage", "download"},
+        {"verification", "cache_room"},
+        {"cache", "prefetch"},
+        {"holdings"},
+        {"version_files"},
+        {"version"},
         {"annotations", "object_tensors", "raw_cost", "drawing", "model_compare", "adopted_spec", "share", "reading"}
         | {"selection"},
         {"record_annotations", "object_counts", "labels", "decoding", "peers", "strip", "batches"},
@@ -137,6 +144,14 @@ def test_the_loader_needs_neither_beam_nor_transforms() -> None:
 
     assert {"augmill.pipeline.loader", "augmill.pipeline.decoding"} <= loaded
     assert not {"apache_beam", "augmill.transforms", "tensorflow", "keras", "pyarrow"} & loaded
+
+
+def test_a_version_on_this_machine_needs_no_file_system_but_its_own(tmp_path: Path) -> None:
+    """Whoever trains from a local folder pays nothing for remote ones: neither fsspec nor the cache is imported."""
+    loaded = _loaded_by(f"import augmill.pipeline as p\ntry: p.Version({str(tmp_path)!r})\nexcept p.AugmillError: pass")
+
+    assert "augmill.pipeline.version" in loaded
+    assert not {"fsspec", "aiohttp", "augmill.pipeline.remote", "augmill.pipeline.cache"} & loaded
 
 
 def test_help_does_not_wait_for_tensorflow() -> None:
