@@ -18,6 +18,7 @@ _LIBRARIES = (
     "tensorflow-datasets",
     "albumentations",
     "Augmentor",
+    "webdataset",
     "pillow",
 )
 
