@@ -19,6 +19,7 @@ _LIBRARIES = (
     "tensorflow-datasets",
     "albumentations",
     "Augmentor",
+    "webdataset",
     "pillow",
 )
 

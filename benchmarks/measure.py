@@ -10,9 +10,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -25,6 +26,7 @@ _ROLES = (
     ("augmill.scripts.cli", "launcher"),
     ("sdk_worker_main", "worker"),
     ("benchmarks.contenders", "contender"),
+    ("benchmarks.loaders", "contender"),
 )
 _QUIET = {
     "CUDA_VISIBLE_DEVICES": "-1",
@@ -75,22 +77,44 @@ def use_cores(count: int) -> None:
     os.sched_setaffinity(0, cores[:count])
 
 
+class Told(NamedTuple):
+    """What a command said in its last line, how long it took in all, and what memory its processes held at most."""
+
+    values: dict[str, Any]
+    seconds: float
+    peak: int
+    peaks: tuple[tuple[str, int], ...]
+
+
 def run_contender(
-    module: str, recipe: str, source: Path, output: Path, *, workers: int, options: dict[str, str] | None = None
+    module: str, recipe: str, source: Path, output: Path, *, workers: int, options: Mapping[str, str] | None = None
 ) -> Run:
     """Run one contender as a process of its own.
 
     Raises:
       RunError: it failed.
     """
-    command = [sys.executable, "-m", f"benchmarks.contenders.{module}", "--recipe", recipe]
-    command += ["--source", str(source), "--output", str(output), "--workers", str(workers)]
-    for name, value in (options or {}).items():
-        command += ["--option", f"{name}={value}"]
+    arguments = ["--recipe", recipe, "--source", str(source), "--output", str(output), "--workers", str(workers)]
+    told = run_module(f"benchmarks.contenders.{module}", [*arguments, *option_arguments(options)])
+    written = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
+    return Run(told.values["records"], told.values["seconds"], told.seconds, written, told.peak, told.peaks)
+
+
+def option_arguments(options: Mapping[str, str] | None) -> list[str]:
+    """Options as a contender's command line has them."""
+    return [part for name, value in (options or {}).items() for part in ("--option", f"{name}={value}")]
+
+
+def run_module(module: str, arguments: Sequence[str]) -> Told:
+    """Run a module of the repository as a process of its own; its last line must be JSON.
+
+    Raises:
+      RunError: it failed.
+    """
     with tempfile.TemporaryFile("w+") as said, tempfile.TemporaryFile("w+") as complained:
         started = time.monotonic()
         process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", module, *arguments],
             cwd=REPOSITORY,
             env={**os.environ, **_QUIET},
             stdout=said,
@@ -108,10 +132,9 @@ def run_contender(
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
         if process.returncode:
-            raise RunError(f"{module} ended with code {process.returncode}:\n{_last_lines(complained, _LAST_LINES)}")
-        told = json.loads(_last_lines(said, 1))
-    written = sum(path.stat().st_size for path in output.rglob("*") if path.is_file())
-    return Run(told["records"], told["seconds"], seconds, written, memory.most, memory.peaks())
+            name = module.rpartition(".")[2]
+            raise RunError(f"{name} ended with code {process.returncode}:\n{_last_lines(complained, _LAST_LINES)}")
+        return Told(json.loads(_last_lines(said, 1)), seconds, memory.most, memory.peaks())
 
 
 def _last_lines(file: Any, count: int) -> str:

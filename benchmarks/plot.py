@@ -13,8 +13,8 @@ from benchmarks.contenders import CONTENDERS
 from benchmarks.recipes import RECIPES
 from benchmarks.report import CURVE_PLOT, RECIPES_PLOT
 
-_OURS, _THEIRS, _LIMIT = "#1f6f8b", "#8a8f98", "#d9a441"
-_INK, _WHOLE = "#22262b", 0.35  # the whole command's bars are as much paler
+OURS, THEIRS, LIMIT = "#1f6f8b", "#8a8f98", "#d9a441"
+INK, _WHOLE = "#22262b", 0.35  # the whole command's bars are as much paler
 _BAR = 0.36
 
 
@@ -26,7 +26,7 @@ def check_matplotlib() -> None:
 
 def draw_recipes(recipes: Mapping[str, Any], docs: Path) -> None:
     """Draw the rates of every recipe measured so far: a bar at work, a paler one of the whole command."""
-    plt = _pyplot()
+    plt = pyplot()
     names = [name for name in RECIPES if name in recipes]
     heights = [len(recipes[name]["contenders"]) + 1 for name in names]
     figure, axes = plt.subplots(
@@ -35,7 +35,7 @@ def draw_recipes(recipes: Mapping[str, Any], docs: Path) -> None:
     for axis, name in zip(axes[:, 0], names, strict=True):
         _draw_recipe(axis, name, recipes[name]["contenders"])
     axes[-1, 0].set_xlabel("records a second at work, paler: in all; medians, with the least and the greatest")
-    _save(figure, docs / RECIPES_PLOT)
+    save(figure, docs / RECIPES_PLOT)
 
 
 def _draw_recipe(axis: Any, name: str, contenders: Mapping[str, Any]) -> None:
@@ -48,7 +48,7 @@ def _draw_recipe(axis: Any, name: str, contenders: Mapping[str, Any]) -> None:
         ):
             error = [[rate.median - rate.least], [rate.greatest - rate.median]]
             axis.barh(place + above, rate.median, _BAR, color=_color(contender), alpha=alpha)
-            axis.errorbar(rate.median, place + above, xerr=error, color=_INK, linewidth=0.8, capsize=2)
+            axis.errorbar(rate.median, place + above, xerr=error, color=INK, linewidth=0.8, capsize=2)
         rate = results.work_rate(runs)
         axis.annotate(
             f"{rate.median:,.0f}", (rate.greatest, place + _BAR / 2), (6, 0), textcoords="offset points", va="center"
@@ -61,15 +61,15 @@ def _draw_recipe(axis: Any, name: str, contenders: Mapping[str, Any]) -> None:
 
 def _color(contender: str) -> str:
     if contender == "kernels-alone":
-        return _LIMIT
-    return _OURS if contender.startswith("augmill") else _THEIRS
+        return LIMIT
+    return OURS if contender.startswith("augmill") else THEIRS
 
 
 def draw_curve(curve: Mapping[str, Any], docs: Path) -> None:
     """Draw augmill's rates, and the peak of a worker, by records written."""
-    plt = _pyplot()
+    plt = pyplot()
     figure, (rates, memory) = plt.subplots(1, 2, figsize=(9, 3.4))
-    for tensorflow, color in ((False, _OURS), (True, _LIMIT)):
+    for tensorflow, color in ((False, OURS), (True, LIMIT)):
         for workers, dashes in ((1, "--"), (2, "-")):
             points = sorted(
                 (one for one in curve.values() if (one["tensorflow"], one["workers"]) == (tensorflow, workers)),
@@ -96,10 +96,10 @@ def draw_curve(curve: Mapping[str, Any], docs: Path) -> None:
     memory.legend(
         handles=rates.lines[::2], fontsize=7, loc="lower right", handlelength=3
     )  # each second line is of the whole command
-    _save(figure, docs / CURVE_PLOT)
+    save(figure, docs / CURVE_PLOT)
 
 
-def _pyplot() -> Any:
+def pyplot() -> Any:
     """Matplotlib, imported late: the tables do without it."""
     import matplotlib as mpl
 
@@ -111,8 +111,8 @@ def _pyplot() -> Any:
             "svg.hashsalt": "augmill",  # names inside the file, which would be random
             "font.size": 8,
             "axes.edgecolor": "#b9bec6",
-            "text.color": _INK,
-            "axes.labelcolor": _INK,
+            "text.color": INK,
+            "axes.labelcolor": INK,
             "axes.spines.top": False,
             "axes.spines.right": False,
             "axes.grid": True,
@@ -123,8 +123,9 @@ def _pyplot() -> Any:
     return plt
 
 
-def _save(figure: Any, path: Path) -> None:
+def save(figure: Any, path: Path) -> None:
+    """Write a figure as SVG, the same file for the same figure, and close it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None}, facecolor="white")
-    _pyplot().close(figure)
+    pyplot().close(figure)

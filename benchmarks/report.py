@@ -15,7 +15,7 @@ from benchmarks.recipes import RECIPES
 FILE = "benchmarks.md"
 RECIPES_PLOT, CURVE_PLOT = "benchmarks.svg", "benchmarks-curve.svg"
 _BASES = ("augmill-fast", "augmill-reference")  # what the others are compared with: the first that was measured
-_NOT_YET = "Not measured yet."
+NOT_YET = "Not measured yet."
 
 
 def write_report(docs: Path, *, template: Path) -> None:
@@ -28,9 +28,18 @@ def write_report(docs: Path, *, template: Path) -> None:
     Raises:
       ValueError: a marker is missing.
     """
-    path = docs / FILE
-    text = (path if path.exists() else template / FILE).read_text("utf-8")
-    for name, part in sections(results.read(docs)).items():
+    write_page(FILE, sections(results.read(docs)), docs, template=template)
+
+
+def write_page(file: str, parts: Mapping[str, str], docs: Path, *, template: Path) -> None:
+    """Put each part between its markers in a page of `docs`; where it has none, in a copy of the one in `template`.
+
+    Raises:
+      ValueError: a marker is missing.
+    """
+    path = docs / file
+    text = (path if path.exists() else template / file).read_text("utf-8")
+    for name, part in parts.items():
         text = between(text, name, part)
     path.write_text(text, "utf-8")
 
@@ -43,7 +52,7 @@ def between(text: str, name: str, part: str) -> str:
     """
     begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
     if text.count(begin) != 1 or text.count(end) != 1:
-        raise ValueError(f"{FILE} must have the lines {begin} and {end} once each, around what is written there")
+        raise ValueError(f"the page must have the lines {begin} and {end} once each, around what is written there")
     pattern = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
     return pattern.sub(lambda _: f"{begin}\n{part.strip()}\n{end}", text)
 
@@ -51,13 +60,13 @@ def between(text: str, name: str, part: str) -> str:
 def sections(stored: Mapping[str, Any]) -> dict[str, str]:
     """What stands between each pair of markers, by name."""
     recipes = stored.get("recipes", {})
-    plot = f"![Records a second of each contender, by recipe]({RECIPES_PLOT})" if recipes else _NOT_YET
+    plot = f"![Records a second of each contender, by recipe]({RECIPES_PLOT})" if recipes else NOT_YET
     return {
         "plot": plot,
         "machines": _machines(recipes),
-        **{name: recipe_table(recipes[name]) if name in recipes else _NOT_YET for name in RECIPES},
-        "curve": curve_table(stored["curve"]) if stored.get("curve") else _NOT_YET,
-        "profile": profile_table(stored["profile"]) if stored.get("profile") else _NOT_YET,
+        **{name: recipe_table(recipes[name]) if name in recipes else NOT_YET for name in RECIPES},
+        "curve": curve_table(stored["curve"]) if stored.get("curve") else NOT_YET,
+        "profile": profile_table(stored["profile"]) if stored.get("profile") else NOT_YET,
     }
 
 
@@ -84,12 +93,12 @@ def _recipe_row(name: str, runs: list[dict[str, Any]], base: list[dict[str, Any]
     if base is not None and base is not runs:
         at_work = results.work_rate(base).median / work.median
         in_all = results.whole_rate(base).median / whole.median
-        times = f"{_times(at_work)} ({_times(in_all)})"
+        times = f"{times_text(at_work)} ({times_text(in_all)})"
     records, written = runs[0]["records"], runs[0]["bytes"]
     return [
         CONTENDERS[name].title,
-        _spread(work),
-        _spread(whole),
+        spread_text(work),
+        spread_text(whole),
         times,
         f"{results.peak_gigabytes(runs):.2f} GB",
         f"{written / records / 1e3:.1f} kB" if written else "",
@@ -97,11 +106,13 @@ def _recipe_row(name: str, runs: list[dict[str, Any]], base: list[dict[str, Any]
     ]
 
 
-def _spread(rate: results.Spread) -> str:
+def spread_text(rate: results.Spread) -> str:
+    """A median, with the least and the greatest beside it."""
     return f"**{rate.median:,.0f}** ({rate.least:,.0f} to {rate.greatest:,.0f})"
 
 
-def _times(ratio: float) -> str:
+def times_text(ratio: float) -> str:
+    """A ratio in two figures."""
     return f"{ratio:.0f}x" if ratio >= 10 else f"{ratio:.2g}x"
 
 
@@ -111,7 +122,7 @@ def _machines(recipes: Mapping[str, Any]) -> str:
     for name, measured in recipes.items():
         facts = ", ".join(f"{what} {value}" for what, value in measured["machine"].items())
         by_facts.setdefault(facts, []).append(name)
-    return "\n".join(f"- {', '.join(names)}: {facts}." for facts, names in by_facts.items()) or _NOT_YET
+    return "\n".join(f"- {', '.join(names)}: {facts}." for facts, names in by_facts.items()) or NOT_YET
 
 
 def curve_table(curve: Mapping[str, Any]) -> str:
@@ -125,8 +136,8 @@ def curve_table(curve: Mapping[str, Any]) -> str:
                 "with an op that needs TensorFlow" if point["tensorflow"] else "all by fast kernels",
                 str(point["workers"]),
                 f"{point['records']:,}",
-                _spread(results.work_rate(runs)),
-                _spread(results.whole_rate(runs)),
+                spread_text(results.work_rate(runs)),
+                spread_text(results.whole_rate(runs)),
                 *[f"{peak:.2f} GB" if peak is not None else "" for peak in peaks],
             ]
         )

@@ -35,7 +35,7 @@ def merge(folder: Path, part: str, name: str, value: Any) -> dict[str, Any]:
 
     Args:
       folder: where the file is.
-      part: "recipes", "curve" or "profile".
+      part: "recipes", "curve" or "profile"; of loaders "loading", "resume", "training" or "memory".
       name: which of that part.
       value: JSON values.
     """

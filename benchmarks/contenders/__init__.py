@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 
@@ -74,7 +74,12 @@ CONTENDERS: dict[str, Contender] = {
 
 def missing(contender: Contender) -> list[str]:
     """The modules that a contender needs and that are not installed."""
-    return [name for name in contender.needs if importlib.util.find_spec(name) is None]
+    return not_installed(contender.needs)
+
+
+def not_installed(modules: Iterable[str]) -> list[str]:
+    """Those of the modules that are not installed."""
+    return [name for name in modules if importlib.util.find_spec(name) is None]
 
 
 def images_of(contender: Contender, recipe: str, *, quick: bool = False) -> int:
