@@ -86,12 +86,12 @@ def make_batch_decoder(manifest: Manifest, options: DecodeOptions) -> Callable[.
     import tensorflow as tf
 
     kinds = options.kinds(manifest)
-    features = _features(tf, manifest, options, kinds)
+    parse = make_parser(manifest, options)
     decode_pixels = _pixel_decoder(tf, manifest, options.size)
     decode_masks = _mask_decoder(tf, manifest, options.size)
 
     def decode(serialized: Any, valid: Any = None) -> Any:
-        batch = tf.io.parse_example(serialized, features)
+        batch = parse(serialized)
         images = decode_pixels(batch.pop("image"))
         if options.output != "uint8":
             low, high = options.output
@@ -106,6 +106,14 @@ def make_batch_decoder(manifest: Manifest, options: DecodeOptions) -> Callable[.
         return {"image": images, **batch, **({} if valid is None else {"valid": valid})}
 
     return decode
+
+
+def make_parser(manifest: Manifest, options: DecodeOptions) -> Callable[[Any], Any]:
+    """Make the part of `make_batch_decoder`'s function that parses records, and leaves images and masks encoded."""
+    import tensorflow as tf
+
+    features = _features(tf, manifest, options, options.kinds(manifest))
+    return lambda serialized: tf.io.parse_example(serialized, features)
 
 
 def _features(tf: Any, manifest: Manifest, options: DecodeOptions, kinds: list[str]) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Loader:
     batches, made without TensorFlow (which only resizes, for `size`); `dataset` gives a `tf.data` stream of the same.
 
     Attributes:
-      version: what is read.
+      version: what is read. decode_options: what its records are made into.
       epoch, samples: the position.
     """
 
@@ -112,8 +112,8 @@ class Loader:
         self._ranks = Ranks.of(rank, world_size, input_context)
         self._batch_size = batch_size
         remainder = resolve_remainder(remainder, self._ranks.batches)
-        self._decode = DecodeOptions(output, size, as_supervised, max_boxes)
-        self._decode.kinds(self.version.manifest)
+        self.decode_options = DecodeOptions(output, size, as_supervised, max_boxes)
+        self.decode_options.kinds(self.version.manifest)
         self._with_valid = remainder == "pad" or on_error == "skip"
         self._reader = EpochReader(
             self.version,
@@ -218,7 +218,7 @@ class Loader:
         """Decode batches of serialized records by `tf.data`; for `dataset` and for what feeds `fit`."""
         return tf_stream(
             payloads,
-            make_batch_decoder(self.version.manifest, self._decode),
+            make_batch_decoder(self.version.manifest, self.decode_options),
             batch_size=self._batch_size,
             replicas=self._ranks.replicas,
             with_valid=self._with_valid,
@@ -232,7 +232,7 @@ class Loader:
         """
         start = self.samples
         payloads = self.payloads(self.epoch, start)
-        decoder = NumpyDecoder(self.version.manifest, self._decode)
+        decoder = NumpyDecoder(self.version.manifest, self.decode_options)
         batches = decoded_batches(payloads, decoder, with_valid=self._with_valid)
         for step, batch in enumerate(batches, start=1):
             self.move(step, since=start)
@@ -249,7 +249,7 @@ class Loader:
         place = number + self.records if number < 0 else number
         if not 0 <= place < self.records:
             raise IndexError(f"record {number} of {self.records}")
-        alone = replace(self._decode, as_supervised=False, max_boxes=None)
+        alone = replace(self.decode_options, as_supervised=False, max_boxes=None)
         return NumpyDecoder(self.version.manifest, alone).one(self._reader.payload(place))
 
     def state_dict(self) -> dict[str, Any]:

@@ -67,8 +67,8 @@ FLOORS: dict[str, list[set[str]]] = {
         {"record_annotations", "object_counts", "labels", "decoding", "peers", "strip", "batches"},
         {"source", "adopt", "numpy_decoding", "stream", "epoch_reader", "loader_options"},
         {"folder_source", "tfrecord_source", "coco_source", "tfds_features", "lineage", "loader"},
-        {"segmentation_source", "tfds_source", "plan", "renderer", "resume"},
-        {"listing", "workspace", "tfds_metadata", "judgement", "making"},
+        {"segmentation_source", "tfds_source", "plan", "renderer", "resume", "doctor"},
+        {"listing", "workspace", "tfds_metadata", "judgement", "making", "diagnosis"},
         {"materialize", "publish", "check", "preview", "replay"},
         {"job", "standing"},
         {"driver", "estimate"},
@@ -78,7 +78,7 @@ FLOORS: dict[str, list[set[str]]] = {
     ],
     "scripts": [
         {"__init__", "table"},
-        {"adopt", "build", "check", "ops", "plan", "preview", "replay", "show", "verify", "versions"},
+        {"adopt", "build", "check", "doctor", "ops", "plan", "preview", "replay", "show", "verify", "versions"},
         {"cli"},
     ],
 }
