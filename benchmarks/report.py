@@ -91,9 +91,9 @@ def _recipe_row(name: str, runs: list[dict[str, Any]], base: list[dict[str, Any]
     work, whole = results.work_rate(runs), results.whole_rate(runs)
     times = ""
     if base is not None and base is not runs:
-        at_work = results.work_rate(base).median / work.median
-        in_all = results.whole_rate(base).median / whole.median
-        times = f"{times_text(at_work)} ({times_text(in_all)})"
+        at_work, in_all = (results.times(base, runs, seconds) for seconds in ("work_seconds", "whole_seconds"))
+        times = f"**{times_text(at_work.median)}** ({times_text(at_work.least)} to {times_text(at_work.greatest)})"
+        times += f", in all {times_text(in_all.median)}"
     records, written = runs[0]["records"], runs[0]["bytes"]
     return [
         CONTENDERS[name].title,

@@ -58,6 +58,19 @@ def whole_rate(runs: Sequence[dict[str, Any]]) -> Spread:
     return Spread.of(run["records"] / run["whole_seconds"] for run in runs)
 
 
+def times(base: Sequence[dict[str, Any]], runs: Sequence[dict[str, Any]], seconds: str) -> Spread:
+    """How many times the rate of `runs` that of `base` is, round by round.
+
+    Both of a round were run within minutes of each other, and a machine that others share drifts from round to round.
+
+    Args:
+      base, runs: the runs of two contenders, those of a round at the same place.
+      seconds: which of a run's times: "work_seconds", "whole_seconds", "seconds".
+    """
+    pairs = zip(base, runs, strict=True)
+    return Spread.of((one["records"] / one[seconds]) / (other["records"] / other[seconds]) for one, other in pairs)
+
+
 def peak_gigabytes(runs: Sequence[dict[str, Any]]) -> float:
     """The median of the runs' peaks of all processes together."""
     return statistics.median(run["peak"] for run in runs) / 1e9

@@ -14,6 +14,7 @@ import numpy as np
 
 from augmill.pipeline.decoding import DecodeOptions, make_batch_decoder, make_parser
 from augmill.pipeline.loader import Loader
+from augmill.pipeline.version import Version
 
 Tell = Callable[[str], None]
 _HELD = 8  # batches kept in memory, on which parsing and decoding are measured
@@ -74,7 +75,7 @@ class Examination:
 
 
 def examine(
-    path: str | Path,
+    path: str | Path | Version,
     *,
     seconds: float = 2.0,
     cold: bool = False,
@@ -84,7 +85,7 @@ def examine(
     """Measure each part of a loader's work by itself, and all of it together.
 
     Args:
-      path: a version's directory or URL.
+      path: a version, its directory or its URL.
       seconds: how long each part is measured, or an epoch, whichever is shorter.
       cold: take the version's shards out of the system's memory first, so that the disk itself is read.
       tell: is told what is being measured.
