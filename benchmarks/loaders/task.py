@@ -76,9 +76,9 @@ def main(epoch: Epoch) -> None:
 def read(opened: Callable[[], Iterable[tuple[Any, Any]]], each: Callable[[Any, Any], object] | None = None) -> Reading:
     """Open an epoch and read all of it, doing `each(images, labels)` on every batch.
 
-    The clock stops at the last batch. When a `tf.data` iterator that tunes itself is then thrown away, it may wait for
-    its tuner, which looks up ten milliseconds after the start, then after twice as long each time: with luck it takes
-    no time, else as long again as the epoch took. Whom this meets is chance, so it is told apart.
+    The clock stops at the last batch. To throw a `tf.data` iterator away then takes no time in some runs, and in others
+    as long again as the epoch, with the same pipeline: it seems to wait for the thread that tunes it, which sleeps for
+    longer and longer. Whom this meets is chance, so it is told apart.
     """
     busy, started = cpu_seconds(), time.monotonic()
     iterator = iter(opened())
