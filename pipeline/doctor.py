@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
@@ -86,7 +86,7 @@ def examine(
 
     Args:
       path: a version, its directory or its URL.
-      seconds: how long each part is measured, or an epoch, whichever is shorter.
+      seconds: how long each part is measured.
       cold: take the version's shards out of the system's memory first, so that the disk itself is read.
       tell: is told what is being measured.
       options: of `Loader`.
@@ -146,9 +146,9 @@ def _for(seconds: float, batches: Iterator[Any]) -> Iterator[Any]:
 
 
 def _read(loader: Loader, seconds: float, kept: list[list[bytes]]) -> tuple[Stage, list[int]]:
-    """Read and check records, and keep the first batches."""
+    """Read and check records, over as many epochs as there is time for, and keep the first batches."""
     began, worked, sizes = time.perf_counter(), time.process_time(), list[int]()
-    for payloads in _for(seconds, loader.payloads(0, 0)):
+    for payloads in _for(seconds, chain.from_iterable(loader.payloads(epoch, 0) for epoch in count())):
         sizes += [len(record) for record in payloads.records]
         if len(kept) < _HELD:
             kept.append(payloads.records)
@@ -195,5 +195,5 @@ def _together(loader: Loader, seconds: float) -> tuple[Stage, float]:
     sizes_after = [int(tf.nest.flatten(batch)[0].shape[0]) for batch in _for(seconds, islice(batches, 100_000))]
     if not sizes_after:  # an epoch of one batch
         return Stage("all together", sizes[0] / first), first
-    count, wall = sum(sizes_after), time.perf_counter() - began
-    return Stage("all together", count / wall, (time.process_time() - worked) / count), first
+    records, wall = sum(sizes_after), time.perf_counter() - began
+    return Stage("all together", records / wall, (time.process_time() - worked) / records), first

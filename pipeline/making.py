@@ -6,6 +6,7 @@ of each over and over: with small images that is an eighth of the time.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +24,8 @@ T = TypeVar("T")
 
 _PIXELS_AT_ONCE = 1 << 20  # bytes of renditions that are in memory together, but for one that is larger
 _RENDITIONS_AT_ONCE = 256  # whose draws are made together, for these cost less the more there are
+_FEWEST = 16  # renditions of a group, to begin with
+_BRISK = 0.2  # seconds that a group may take: what is done is told between groups
 
 
 @dataclass
@@ -101,8 +104,9 @@ def make_records(
 def _groups(
     renderer: Renderer, reader: Reader, rows: Sequence[Mapping[str, Any]], copies: range, source: Any
 ) -> Iterator[tuple[list[Making], DrawsAhead | None]]:
-    """Read and open examples, as many at once as their copies have room for together, with their first draws."""
+    """Read and open examples, as many at once as their copies have room and time for, with their first draws."""
     step = max(1, _RENDITIONS_AT_ONCE // max(1, len(copies)))
+    most, began = _FEWEST, time.monotonic()
     for start in range(0, len(rows), step):
         some = rows[start : start + step]
         ahead = renderer.draws_ahead((row["key"], copy) for row in some for copy in copies)
@@ -113,11 +117,14 @@ def _groups(
             making.noted.append(renderer.take())
             group.append(making)
             room -= making.size * len(copies)
-            if room <= 0:
+            if room <= 0 or len(group) * len(copies) >= most:
                 yield group, ahead
-                group, room = [], _PIXELS_AT_ONCE
+                brisk = time.monotonic() - began < _BRISK
+                most = min(2 * most, _RENDITIONS_AT_ONCE) if brisk else max(most // 2, 1)
+                group, room, began = [], _PIXELS_AT_ONCE, time.monotonic()
         if group:
             yield group, ahead
+            began = time.monotonic()
 
 
 def _open(renderer: Renderer, reader: Reader, row: Mapping[str, Any], copies: int, source: Any) -> Sample:
