@@ -208,8 +208,8 @@ def restore(state: Path, model: Any) -> None:
         warnings.filterwarnings("error", message="Skipping variable loading")  # which would begin them anew
         try:
             model.load_weights(state / WEIGHTS)
-        except UserWarning as error:
-            raise StateError(f"the model that was saved is not compiled as this one: {error}") from error
+        except (UserWarning, ValueError) as error:
+            raise StateError(f"the model that was saved is not this one: {' '.join(str(error).split())}") from error
     saved = json.loads((state / POSITION).read_text("utf-8"))["seeds"]
     seeds = _seeds(model)
     if len(saved) != len(seeds):

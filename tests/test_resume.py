@@ -249,7 +249,17 @@ def test_another_optimizer_is_refused_rather_than_begun_anew(version: Version, t
     fit(new_loader(version), tmp_path, epochs=1)
     model = small_model()
     model.compile("sgd", "sparse_categorical_crossentropy")
-    with pytest.raises(StateError, match="not compiled as this one: Skipping variable loading for optimizer 'sgd'"):
+    with pytest.raises(StateError, match=r"is not this one: .*Skipping variable loading for optimizer 'sgd'"):
+        fit(new_loader(version), tmp_path, model=model)
+
+
+def test_another_model_is_refused(version: Version, tmp_path: Path) -> None:
+    import keras
+
+    fit(new_loader(version), tmp_path, epochs=1)
+    model = keras.Sequential([keras.Input((28, 20, 3)), keras.layers.Flatten(), keras.layers.Dense(4)])
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    with pytest.raises(StateError, match="the model that was saved is not this one: "):
         fit(new_loader(version), tmp_path, model=model)
 
 
