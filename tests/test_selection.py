@@ -15,7 +15,7 @@ from augmill.pipeline.version import Shard, Split
 def version(*copies: list[int], size: int = 1000) -> Any:
     """What `select` looks at of a version whose copies have shards of so many records."""
     shards = [
-        Shard(file=f"{copy}-{block}", copy=copy, records=records, bytes=records * size, sha256="")
+        Shard(file=f"{copy}-{block}", copy=copy, records=records, bytes=records * size, sha256="0" * 64)
         for copy, lengths in enumerate(copies)
         for block, records in enumerate(lengths)
     ]

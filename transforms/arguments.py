@@ -51,7 +51,7 @@ def check_probability(name: str, value: Any) -> Pair:
 
 def happens(draws: Draws, factor: float | Pair) -> bool:
     """Draw whether an op does anything, with the probability `factor`, itself drawn where it is a pair."""
-    return draws.chance(draws.uniform(*_chances(factor)))
+    return draws.chance(draws.uniform(*_chances(tuple(factor) if isinstance(factor, list) else factor)))
 
 
 @lru_cache(maxsize=256, typed=True)
