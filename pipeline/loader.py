@@ -212,7 +212,7 @@ class Loader:
 
         steps = self._reader.share(start).steps * self._ranks.replicas
         stream = self.stream(partial(self.payloads, epoch, start))
-        return stream.apply(tf.data.experimental.assert_cardinality(steps)).prefetch(tf.data.AUTOTUNE)
+        return stream.apply(tf.data.experimental.assert_cardinality(steps))
 
     def stream(self, payloads: Callable[[], Iterator[Payloads]]) -> Any:
         """Decode batches of serialized records by `tf.data`; for `dataset` and for what feeds `fit`."""

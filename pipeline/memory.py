@@ -1,8 +1,8 @@
-"""How a worker's memory is handed out: pixels that are freed are kept for the next image, not given to the system.
+"""How memory is handed out: pixels that are freed are kept for the next image, not given back to the system.
 
 The C library takes each block of more than some 100 kB from the system anew and gives it back when it is freed. An
 image of 500x375 is 137 pages, and the system clears every page before it hands it over, at the first touch: for photos
-that is a fifth of a worker's time. What is kept is bounded by the most that was in use at once.
+that is a fifth of the time that workers and loaders take. What is kept is bounded by the most that was in use at once.
 """
 
 from __future__ import annotations

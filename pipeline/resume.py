@@ -106,7 +106,7 @@ class Training:
         """A dataset whose every iteration is the rest of the epoch that the loader has come to."""
         import tensorflow as tf
 
-        stream = self._loader.stream(self._payloads).prefetch(tf.data.AUTOTUNE)
+        stream = self._loader.stream(self._payloads)
         # `fit` takes the first epoch's length for that of all, and one that is taken up in its middle is shorter: it is
         # told the whole one's. `assert_cardinality` would tell it too, and make an error of the shorter one.
         stream.cardinality = lambda: tf.constant(len(self._loader), tf.int64)

@@ -20,7 +20,7 @@ def version(*copies: list[int], size: int = 1000) -> Any:
         for block, records in enumerate(lengths)
     ]
     splits = {"train": Split(examples=0, failed=0, shards=shards)}
-    return SimpleNamespace(path="flowers/1.0.0", manifest=SimpleNamespace(splits=splits))
+    return SimpleNamespace(location="flowers/1.0.0", manifest=SimpleNamespace(splits=splits))
 
 
 def test_copies_that_take_turns_are_counted_by_blocks() -> None:
