@@ -15,6 +15,7 @@ from augmill.pipeline.shard import RecordError
 from augmill.pipeline.share import Piece, Share
 
 _READERS = 4  # threads: a disk answers several at once, and checksums are reckoned meanwhile
+_SOON = 2  # batches that are read before all else
 _TASK = 64  # records, at most, that a thread reads before it takes up others
 
 OnFault = Callable[[int, int, RecordError], None]
@@ -83,7 +84,7 @@ def _read_ahead(order: Order, share: Share, reader: RecordReader) -> Iterator[tu
     threads = ThreadPoolExecutor(_READERS, "augmill-reader")
     try:
         waiting: deque[tuple[Piece, Callable[[], _Found]]] = deque()
-        for piece in share.pieces(order):
+        for piece in _small_first(share.pieces(order), _SOON * share.batch_size):
             waiting.append((piece, _begin(threads, order, piece, reader)))
             if len(waiting) > 1:
                 done, gather = waiting.popleft()
@@ -93,6 +94,16 @@ def _read_ahead(order: Order, share: Share, reader: RecordReader) -> Iterator[tu
             yield done, gather()
     finally:
         threads.shutdown(wait=False, cancel_futures=True)
+
+
+def _small_first(pieces: Iterator[Piece], size: int) -> Iterator[Piece]:
+    """Make the first `size` records of the first piece one of their own: a training waits for these, not for a window."""
+    for first in pieces:
+        yield Piece(first.window, first.places[:size], first.valid[:size])
+        if len(first.places) > size:
+            yield Piece(first.window, first.places[size:], first.valid[size:])
+        break
+    yield from pieces
 
 
 def _begin(threads: ThreadPoolExecutor, order: Order, piece: Piece, reader: RecordReader) -> Callable[[], _Found]:
