@@ -97,7 +97,7 @@ def _read_ahead(order: Order, share: Share, reader: RecordReader) -> Iterator[tu
 
 
 def _small_first(pieces: Iterator[Piece], size: int) -> Iterator[Piece]:
-    """Make the first `size` records of the first piece one of their own: a training waits for these, not for a window."""
+    """Make the first `size` records of the first piece one of their own: a training waits for these alone."""
     for first in pieces:
         yield Piece(first.window, first.places[:size], first.valid[:size])
         if len(first.places) > size:
