@@ -166,7 +166,8 @@ def test_a_loader_runs_in_a_process_of_its_own(work: Path) -> None:
     run = turns.run_loader("records_alone", data, workers=2, batch=BATCH)
 
     assert run["records"] == RECORDS
-    assert min(run["seconds"], run["first_batch_seconds"], run["cpu_seconds"]) > 0
+    assert min(run["seconds"], run["first_batch_seconds"]) > 0
+    assert run["cpu_seconds"] >= 0, "which the system may count in hundredths of a second"
     assert run["peak"] > 100_000_000, "TensorFlow holds more than 100 MB"
     with pytest.raises(
         RunError, match=r"records_alone ended with code 1:(.|\n)*the first batch has 48 records, not 64$"
