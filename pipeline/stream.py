@@ -41,6 +41,7 @@ def tf_stream(
         for records, valid in batches():
             yield np.array(records, object), valid
 
+    @tf.autograph.experimental.do_not_convert  # it has no Python branches, and to look for some takes 0.2 s
     def decode_batch(records: Any, valid: Any) -> Any:
         return decode(records, valid if with_valid else None)
 
