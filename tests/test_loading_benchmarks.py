@@ -167,7 +167,6 @@ def test_a_loader_runs_in_a_process_of_its_own(work: Path) -> None:
 
     assert run["records"] == RECORDS
     assert min(run["seconds"], run["first_batch_seconds"]) > 0
-    assert run["cpu_seconds"] >= 0, "which the system may count in hundredths of a second"
     assert run["peak"] > 100_000_000, "TensorFlow holds more than 100 MB"
     with pytest.raises(
         RunError, match=r"records_alone ended with code 1:(.|\n)*the first batch has 48 records, not 64$"
@@ -182,6 +181,8 @@ def test_an_epoch_of_training_counts_its_images(under: str, work: Path) -> None:
     run = turns.run_loader("train", FORMS["jpeg"](RECORDS, work), workers=2, batch=BATCH, options=options)
 
     assert (run["records"], run["epochs"]) == (2 * RECORDS // 4, 2)
+    if under == "network":  # the shortest that the system counts is a hundredth of a second
+        assert run["cpu_seconds"] > 0
     if under == "wait":
         assert run["seconds"] >= 4 * 0.05, "four batches"
 

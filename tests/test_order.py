@@ -127,3 +127,13 @@ class TestTurns:
     def test_which_copy_begins_is_a_matter_of_the_seed(self) -> None:
         firsts = {tuple(self.orders(seed=seed, shuffle=False)[0][::CHUNK]) for seed in range(10)}
         assert len(firsts) == 10
+
+
+@pytest.mark.parametrize("copies", [1, 3])
+def test_shards_are_told_in_the_order_in_which_they_are_first_met(copies: int) -> None:
+    lengths = [40, 25, 70, 33, 90]
+    order = Order(lengths, seed=4, epoch=2, copies=copies, window=1)  # so that no two chunks are mixed
+    for start in (0, 50, len(order) - 1):
+        begin = int(order.starts[order.window_of(start)])
+        met = dict.fromkeys(shard for shard, _ in order.between(begin, len(order)))
+        assert order.shards_from(start) == list(met)
