@@ -19,7 +19,7 @@ from typing import Literal
 import numpy as np
 
 from augmill.pipeline.errors import VersionError
-from augmill.pipeline.shard import FOOTER, HEADER, RecordError, file_sha256, masked_crc
+from augmill.pipeline.shard import FOOTER, HEADER, RecordError, file_sha256, index_offsets, masked_crc
 from augmill.pipeline.version import Shard, Version
 
 Verify = Literal["counts", "full"]
@@ -117,12 +117,12 @@ class RecordReader:
         known = self._shards[shard]
         try:
             with self._files.held(f"index/{known.file}.npy") as path:
-                offsets: np.ndarray = np.load(path, allow_pickle=False)
+                offsets = index_offsets(path.read_bytes())
             with self._files.held(known.file) as path:
                 size = path.stat().st_size
         except (OSError, ValueError) as error:
             raise VersionError(f"{self._path(shard)} or its index cannot be read: {error}") from error
-        whole = offsets.dtype == np.int64 and offsets.shape == (known.records + 1,)
+        whole = offsets.shape == (known.records + 1,)
         if not whole or offsets[0] != 0 or offsets[-1] != known.bytes or np.any(np.diff(offsets) < HEADER + FOOTER):
             raise VersionError(
                 f"the index of {self._path(shard)} is not one of {known.records} records in {known.bytes} bytes, as "

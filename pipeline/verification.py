@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from augmill.pipeline.errors import DownloadError, VersionError
 from augmill.pipeline.remote_errors import retried
+from augmill.pipeline.shard import index_offsets
 from augmill.pipeline.storage import Storage
 
 if TYPE_CHECKING:
@@ -65,11 +63,10 @@ def _read_through(storage: Storage, file: str, expected: int) -> tuple[int, str]
 
 def _wrong_with_index(storage: Storage, shard: Shard) -> str | None:
     try:
-        data = storage.read_bytes(f"index/{shard.file}.npy")
-        offsets = np.load(io.BytesIO(data), allow_pickle=False)
+        offsets = index_offsets(storage.read_bytes(f"index/{shard.file}.npy"))
     except DownloadError:
         raise
     except (OSError, ValueError, VersionError):
         return None  # told as a file already
-    sound = offsets.dtype == np.int64 and len(offsets) == shard.records + 1 and offsets[-1] == shard.bytes
+    sound = len(offsets) == shard.records + 1 and offsets[-1] == shard.bytes
     return None if sound else f"does not fit its shard of {shard.records} records and {shard.bytes} bytes"

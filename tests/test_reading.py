@@ -163,13 +163,15 @@ def test_a_digest_is_taken_once(version: Version, monkeypatch: pytest.MonkeyPatc
 def test_a_missing_shard_or_a_strange_index_is_told(version: Version) -> None:
     index = version.path / "index" / f"{shard_path(version).name}.npy"
     offsets = np.load(index)
-    for strange in (offsets[:-1], offsets[::-1], offsets + 1, offsets.astype(np.int32)):
+    for strange in (offsets[:-1], offsets[::-1], offsets + 1):
         np.save(index, strange)
         with pytest.raises(VersionError, match=r"the index of .* is not one of 24 records in \d+ bytes"):
             reader(version).read(0, np.array([0]))
-    index.write_bytes(b"none")
-    with pytest.raises(VersionError, match="or its index cannot be read"):
-        reader(version).read(0, np.array([0]))
+    np.save(index, offsets.astype(np.int32))
+    for data in (index.read_bytes(), b"none"):
+        index.write_bytes(data)
+        with pytest.raises(VersionError, match=r"its index cannot be read: it is not a \.npy file of one int64"):
+            reader(version).read(0, np.array([0]))
     shard_path(version, 1).unlink()
     with pytest.raises(VersionError, match=r"or its index cannot be read: .*No such file"):
         reader(version).read(1, np.array([0]))

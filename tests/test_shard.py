@@ -21,6 +21,7 @@ from augmill.pipeline.shard import (
     ShardInfo,
     ShardWriter,
     file_sha256,
+    index_offsets,
     masked_crc,
     read_index,
     read_record,
@@ -96,6 +97,16 @@ def test_the_index_says_where_each_record_begins(
     assert np.diff(offsets).tolist() == [HEADER + len(payload) + FOOTER for payload in payloads]
     assert offsets[-1] == (tmp_path / NAME).stat().st_size
     assert [read_record(tmp_path / NAME, int(offset)) for offset in offsets[:-1]] == payloads
+
+
+@pytest.mark.parametrize("records", [0, 1, 9, 1000])
+def test_an_index_is_the_file_that_numpy_reads(records: int, tmp_path: Path) -> None:
+    np.save(tmp_path / "index.npy", np.arange(records + 1, dtype="<i8") * 20)
+    data = (tmp_path / "index.npy").read_bytes()
+    assert np.array_equal(index_offsets(data), np.load(tmp_path / "index.npy"))
+    for strange in (data[:-1], data + b"\0", data[1:], data.replace(b"<i8", b"<f8"), b""):
+        with pytest.raises(ValueError, match=r"not a \.npy file of one int64 column"):
+            index_offsets(strange)
 
 
 def test_an_empty_shard_has_an_index_of_one_zero(tmp_path: Path) -> None:
