@@ -39,6 +39,7 @@ class Making:
       records: of its copies.
       noted: what is to be counted if the example can be used.
       error: why it cannot, if so.
+      content: names what the source holds of it, by SHA-256; None where that could not be read.
     """
 
     row: Mapping[str, Any]
@@ -47,6 +48,7 @@ class Making:
     records: list[bytes] = field(default_factory=list)
     noted: list[Noted] = field(default_factory=list)
     error: str | None = None
+    content: bytes | None = None
 
     @property
     def size(self) -> int:
@@ -113,7 +115,7 @@ def _groups(
         group, room = list[Making](), _PIXELS_AT_ONCE
         for row in some:
             making = Making(row)
-            making.opened = making.attempt(_open, renderer, reader, row, len(copies), source)
+            making.opened = making.attempt(_open, renderer, reader, making, len(copies), source)
             making.noted.append(renderer.take())
             group.append(making)
             room -= making.size * len(copies)
@@ -127,11 +129,12 @@ def _groups(
             began = time.monotonic()
 
 
-def _open(renderer: Renderer, reader: Reader, row: Mapping[str, Any], copies: int, source: Any) -> Sample:
-    found = reader.read_example(row)
-    source.update(found.digest())
+def _open(renderer: Renderer, reader: Reader, making: Making, copies: int, source: Any) -> Sample:
+    found = reader.read_example(making.row)
+    making.content = found.digest()
+    source.update(making.content)
     annotations: Annotations | None = found.annotations
-    opened = renderer.open(found.image, row["label"], annotations)
+    opened = renderer.open(found.image, making.row["label"], annotations)
     renderer.note_opened(annotations, opened, copies)
     return opened
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import cv2
 
+from augmill.pipeline.examples_table import pack_contents
 from augmill.pipeline.making import make_records
 from augmill.pipeline.memory import keep_freed_memory
 from augmill.pipeline.object_counts import COUNTS
@@ -66,11 +67,13 @@ class _Done:
 
     Attributes:
       records: written. source: the digest of what was read. failures: the examples that could not be used.
+      contents: the digest of what was read of each, None where it could not be.
     """
 
     records: int = 0
     source: Any = field(default_factory=hashlib.sha256)
     failures: list[dict[str, Any]] = field(default_factory=list)
+    contents: list[bytes | None] = field(default_factory=list)
 
 
 class Materializer:
@@ -151,6 +154,7 @@ class Materializer:
             "effects": renderer.effects.rows(),
             "objects": {name: renderer.objects[name] for name in COUNTS} if self._plan.has_objects else {},
             "source_sha256": done.source.hexdigest(),
+            "contents": pack_contents(done.contents),
             "span": [began, time.time()],  # seconds since 1970
         }
 
@@ -177,6 +181,7 @@ class Materializer:
             measured=measured_examples(len(rows), self._plan.splits[split].blocks),
             source=done.source,
         ):
+            done.contents.append(making.content)
             if making.error is not None:
                 names = {name: making.row[name] for name in ("key", "uri")}
                 done.failures.append({**names, "split": split, "reason": making.error})

@@ -6,12 +6,15 @@ import datetime
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from augmill.pipeline.errors import BuildError
-from augmill.pipeline.plan import Plan
+from augmill.pipeline.examples_table import EXAMPLES, block_table, write_examples
+from augmill.pipeline.plan import BlockReader, Plan
 from augmill.pipeline.shard import file_sha256, read_index
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.tfds_metadata import write_tfds_metadata
@@ -47,6 +50,7 @@ def publish(
     lines = [json.dumps(failure, sort_keys=True, ensure_ascii=False) + "\n" for failure in failures]
     (workspace.version / FAILURES).write_text("".join(lines), "utf-8", errors="backslashreplace")
     write_tfds_metadata(spec, plan, splits, workspace.version)
+    write_examples(workspace.version / EXAMPLES, _examples(plan, workspace, rows))
     effects = Effects(spec.policy.leaves())
     for block in sorted(rows):
         effects.merge_rows(rows[block]["effects"])
@@ -88,6 +92,15 @@ def publish(
     write_json(workspace.version / MANIFEST, manifest.to_json())
     _move(workspace.version, target)
     return Version(target)
+
+
+def _examples(plan: Plan, workspace: Workspace, rows: dict[int, dict[str, Any]]) -> Iterator[pa.Table]:
+    """The table of examples, a block at a time."""
+    reader = BlockReader(workspace.plan_path)
+    for name, split in plan.splits.items():
+        for block in range(split.first_block, split.first_block + split.blocks):
+            keys, labels = reader.columns(block, "key", "label")
+            yield block_table(block, name, keys, labels, rows[block])
 
 
 def _job_seconds(rows: Iterable[dict[str, Any]], started: str) -> float:

@@ -40,6 +40,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {
             "errors",
             "example",
+            "examples_table",
             "image",
             "permutation",
             "shard",
