@@ -32,11 +32,11 @@ class _Categories(NamedTuple):
     info: AnnotationInfo
 
 
-def list_coco(source: SourceSpec, base: Path) -> Listing:
+def list_coco(source: SourceSpec, base: Path, group: str | None = None) -> Listing:
     """List the images that COCO files name, with their boxes and keypoints; nothing else is read.
 
     An image's key is its `file_name`, after its split where other splits have the same. Its boxes are taken to be for
-    the image as viewers show it.
+    the image as viewers show it. `group` is the field of an image's entry to group examples by.
 
     Raises:
       SourceError: a file is missing or is not in COCO's form, or two files disagree about categories.
@@ -53,7 +53,7 @@ def list_coco(source: SourceSpec, base: Path) -> Listing:
     root = Path(os.path.commonpath(list(folders.values())))
     addresses, bad = list[Address](), list[BadExample]()
     for split, part in loaded.items():
-        lister = _Lister(part, categories, files[split], split, folders[split])
+        lister = _Lister(part, categories, files[split], split, folders[split], group)
         found, failed = lister.pick(folders[split].relative_to(root), shared)
         addresses += found
         bad += failed
@@ -127,7 +127,10 @@ def _id(value: Any) -> Any:
 class _Lister:
     """Lists the images of one COCO file."""
 
-    def __init__(self, part: _Part, categories: _Categories, file: str, split: str | None, folder: Path) -> None:
+    def __init__(
+        self, part: _Part, categories: _Categories, file: str, split: str | None, folder: Path, group: str | None
+    ) -> None:
+        self._group = group
         self._images, self._categories = part["images"], categories
         self._file, self._split, self._folder = file, split, folder
         self._of_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
@@ -152,7 +155,7 @@ class _Lister:
             uri = (prefix / readable).as_posix()
             try:
                 size, said = self._size_of(image), self._annotations(image)
-                found.append(Address(key, uri, 0, size, NO_LABEL, self._split, said.to_json()))
+                found.append(Address(key, uri, 0, size, NO_LABEL, self._split, said.to_json(), self._group_of(image)))
             except AnnotationError as error:
                 bad.append(BadExample(key, uri, self._split, str(error)))
             except OSError as error:
@@ -182,6 +185,14 @@ class _Lister:
         if (self._folder / name).is_dir():
             raise AnnotationError("its file_name is that of a folder")
         return status.st_size
+
+    def _group_of(self, image: Mapping[str, Any]) -> str | None:
+        if self._group is None:
+            return None
+        value = image.get(self._group)
+        if type(value) not in (int, str):
+            raise AnnotationError(f"its {self._group!r}, to group by, must be a text or a whole number, got {value!r}")
+        return str(value)
 
     def _annotations(self, image: Mapping[str, Any]) -> Annotations:
         mine = self._of_image.get(image["id"], [])

@@ -10,6 +10,7 @@ from pathlib import Path
 from augmill.pipeline.errors import SourceError
 from augmill.pipeline.image import EXTENSIONS
 from augmill.pipeline.source import Address, BadExample, Listing, make_table
+from augmill.pipeline.units import some
 
 # What split folders are called, and the name that the split gets.
 SPLIT_FOLDERS = {
@@ -104,8 +105,3 @@ def walk_files(root: Path) -> Iterator[tuple[Path, int]]:
 def _leads_up(folder: Path) -> bool:
     """Tell whether a folder is a link to one that holds it, which could be followed for ever."""
     return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())
-
-
-def some(names: list[str], most: int = 5) -> str:
-    """The first few names, and how many more there are."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")

@@ -21,16 +21,16 @@ def list_source(spec: Spec) -> Listing:
     Raises:
       SourceError: it is missing, empty or not what the spec says it is.
     """
-    source = spec.source
+    source, group = spec.source, spec.group_by.feature if spec.group_by is not None else None
     try:
         if source.folder is not None:
             return list_folder(Path(os.path.normpath(spec.base / source.folder)))
         if source.tfrecord is not None:
-            return list_tfrecord(source, spec.base)
+            return list_tfrecord(source, spec.base, group)
         if source.coco is not None:
-            return list_coco(source, spec.base)
+            return list_coco(source, spec.base, group)
         if source.segmentation is not None:
             return list_segmentation(source, spec.base)
-        return list_tfds(source, spec.base)
+        return list_tfds(source, spec.base, group)
     except OSError as error:
         raise SourceError(f"the source cannot be read: {error}") from error

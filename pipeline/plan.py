@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,9 +17,9 @@ from augmill.pipeline.errors import SourceError
 from augmill.pipeline.shard import shard_name
 from augmill.pipeline.source import BadExample, Listing, Reader
 from augmill.pipeline.spec import Spec
+from augmill.pipeline.splits import assign_splits
 from augmill.transforms.randomness import keyed_digest
 
-DEFAULT_SPLITS = {"train": 1.0}
 _FEWEST, _MOST = 32, 1000  # examples a block, unless the spec says
 _BLOCKS_WANTED = 32  # in a small split, so that a few workers share it evenly
 
@@ -157,8 +156,8 @@ class BlockReader:
 def make_plan(spec: Spec, listing: Listing) -> Plan:
     """Put each example in its split, its block and its place in the block.
 
-    The split follows from the key alone, so that a test image stays a test image under any seed; block and place follow
-    from the seed and the key. The order of the listing has no say.
+    The split follows from the key, or its group, alone, so that a test image stays a test image under any seed; block
+    and place follow from the seed and the key. The order of the listing has no say.
 
     Raises:
       SourceError: the spec and the source both name splits, no example is left to train on, or the spec is about
@@ -170,7 +169,7 @@ def make_plan(spec: Spec, listing: Listing) -> Plan:
         raise SourceError("; ".join(wrong))
     table = listing.addresses.sort_by("key")
     keys = table.column("key").to_pylist()
-    splits = _assign_splits(spec, table, keys)
+    splits = assign_splits(spec, table)
     if spec.copies and "train" not in splits:
         names = ", ".join(sorted(set(splits.tolist())))
         raise SourceError(f"only a split called train is augmented, and there is none, only {names}; set copies: 0")
@@ -199,27 +198,6 @@ def make_plan(spec: Spec, listing: Listing) -> Plan:
         source_digest=listing.digest(),
         annotations=listing.annotations,
     )
-
-
-def _assign_splits(spec: Spec, table: pa.Table, keys: list[str]) -> np.ndarray:
-    given = table.column("split")
-    if given.null_count < len(given):
-        names = ", ".join(sorted(pc.unique(given.drop_null()).to_pylist()))
-        if spec.splits is not None:
-            raise SourceError(f"the source has splits of its own ({names}); leave `splits` out of the spec")
-        return np.array(given.to_pylist())
-    return split_by_key(keys, spec.splits if spec.splits is not None else DEFAULT_SPLITS)
-
-
-def split_by_key(keys: list[str], shares: Mapping[str, float]) -> np.ndarray:
-    """Assign each key a split, by a hash of the key alone, in the given shares."""
-    names = sorted(shares)  # the order in which a spec writes its splits says nothing
-    edges = np.cumsum([shares[name] for name in names])
-    points = np.array([int.from_bytes(keyed_digest("split", key, size=7), "big") for key in keys]) / 256**7
-    found = np.searchsorted(edges, points, side="right")
-    # The shares may add up to a hair less than 1; the last one that is not empty takes what lies there.
-    last = max(i for i, name in enumerate(names) if shares[name] > 0)
-    return np.array(names)[np.minimum(found, last)]
 
 
 def _block_count(examples: int, wanted: int | None) -> int:

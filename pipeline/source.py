@@ -35,6 +35,7 @@ class Address(NamedTuple):
       label: index of its class, or -1.
       split: the split that the source puts it in, or None.
       annotations: compact JSON of what the source says of the image, or None where a record says it.
+      group: the value of the feature by which the spec groups examples, or None.
     """
 
     key: str
@@ -44,6 +45,7 @@ class Address(NamedTuple):
     label: int
     split: str | None
     annotations: str | None = None
+    group: str | None = None
 
 
 ADDRESS_SCHEMA = pa.schema(
@@ -55,6 +57,7 @@ ADDRESS_SCHEMA = pa.schema(
         ("label", pa.int32()),
         ("split", pa.string()),
         ("annotations", pa.string()),
+        ("group", pa.string()),
     ]
 )
 
@@ -116,7 +119,8 @@ class Listing:
     def digest(self) -> str:
         """Name this listing by its keys, sizes, labels, splits and annotations, in hex."""
         digest = hashlib.sha256()
-        names = ("key", "length", "label", "split", *(["annotations"] if self.annotations.kinds else []))
+        names = ["key", "length", "label", "split", *(["annotations"] if self.annotations.kinds else [])]
+        names += ["group"] if self.addresses.column("group").null_count < self.addresses.num_rows else []
         columns = [self.addresses.column(name).to_pylist() for name in names]
         for row in zip(*columns, strict=True):
             digest.update(repr(row).encode("utf-8", "surrogateescape"))

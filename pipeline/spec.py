@@ -16,6 +16,7 @@ import yaml
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from augmill.pipeline.errors import SpecError
+from augmill.pipeline.group_spec import WITH_FEATURES, GroupBy
 from augmill.pipeline.source_spec import FORMS, SPLIT_NAME, FeatureNames, SourceSpec, SpecModel, check_split_names
 from augmill.transforms.base import MixTransform
 from augmill.transforms.grammar import Problem, files_from, parse_policy
@@ -95,6 +96,7 @@ class Spec(SpecModel):
     source: SourceSpec
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] = 0
     splits: dict[Annotated[str, Field(pattern=SPLIT_NAME)], Annotated[float, Field(ge=0, le=1)]] | None = None
+    group_by: GroupBy | None = None
     image: ImageSpec = ImageSpec()
     annotations: AnnotationSpec = AnnotationSpec()
     copies: Annotated[int, Field(strict=True, ge=0, le=1000)] = 1
@@ -131,6 +133,16 @@ class Spec(SpecModel):
             raise ValueError("copies 0 without keep_original writes nothing; set copies: 1, or keep_original: true")
         if self.copies and not self.augment:
             raise ValueError(f"copies {self.copies} without augment writes the same image again; set copies: 0")
+        return self
+
+    @model_validator(mode="after")
+    def _groups_by_what_there_is(self) -> Spec:
+        if self.group_by is not None and self.group_by.feature is not None and self.source.kind not in WITH_FEATURES:
+            homes = f"{', '.join(WITH_FEATURES[:-1])} or {WITH_FEATURES[-1]}"
+            cure = "use group_by: {key: '<regular expression>'}"
+            raise ValueError(
+                f"group_by.feature belongs to a {homes} source, not to a {self.source.kind} source; {cure}"
+            )
         return self
 
     @classmethod
@@ -262,6 +274,7 @@ def _unknown_key(where: tuple[int | str, ...]) -> str:
         (): Spec,
         ("source",): SourceSpec,
         ("source", "features"): FeatureNames,
+        ("group_by",): GroupBy,
         ("image",): ImageSpec,
         ("annotations",): AnnotationSpec,
     }

@@ -18,11 +18,12 @@ from augmill.pipeline.tfrecord_source import RecordScan
 from augmill.transforms.backend import tensorflow
 
 
-def list_tfds(source: SourceSpec, base: Path) -> Listing:
+def list_tfds(source: SourceSpec, base: Path, group: str | None = None) -> Listing:
     """List the examples of a TFDS dataset with its own splits and class names.
 
     A registered dataset that is not there yet is downloaded and prepared first. An example's key is its identifying
     feature if it has one, else a digest of its image. Boxes and masks are found where there is one choice of them.
+    `group` is the feature to group examples by.
 
     Raises:
       SourceError: no such dataset, it cannot be prepared, or it is not clear which feature is which.
@@ -39,7 +40,7 @@ def list_tfds(source: SourceSpec, base: Path) -> Listing:
         keypoint_names=source.keypoint_names,
         mask_classes=class_names(builder, features.mask),
     )
-    scan = RecordScan(features, annotations, key_by_content=True)
+    scan = RecordScan(features, annotations, group=group, key_by_content=True)
     files = [
         (split, Path(path), length)
         for split, info in sorted(builder.info.splits.items())

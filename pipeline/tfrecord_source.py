@@ -23,11 +23,11 @@ from augmill.pipeline.source_spec import FeatureNames, SourceSpec
 _MOST_CLASSES = 1_000_000  # without names for them
 
 
-def list_tfrecord(source: SourceSpec, base: Path) -> Listing:
+def list_tfrecord(source: SourceSpec, base: Path, group: str | None = None) -> Listing:
     """List the examples in TFRecord files.
 
     An example's key is its `key` feature, or `file#record` without one. Labels are whole numbers, named by `classes` if
-    given, or class names as bytes, sorted.
+    given, or class names as bytes, sorted. `group` is the feature to group examples by.
 
     Raises:
       SourceError: no file matches, a file is corrupt, or labels do not fit `classes`.
@@ -37,7 +37,7 @@ def list_tfrecord(source: SourceSpec, base: Path) -> Listing:
     files = _files_by_split(source.tfrecord, base)
     root = _root(source.tfrecord, base)
     annotations = AnnotationScan(features, box_classes=source.box_classes, keypoint_names=source.keypoint_names)
-    scan = RecordScan(features, annotations)
+    scan = RecordScan(features, annotations, group=group)
     for split, path in tqdm(files, desc="scanning", unit="file", leave=False, disable=None):
         scan.add_file(path, path.relative_to(root).as_posix(), split)
     return scan.listing(root, "tfrecord", source.classes)
@@ -50,11 +50,18 @@ class RecordScan:
     image, which re-sharding does not move; the second of two equal images is then called digest#2.
     """
 
-    def __init__(self, features: FeatureNames, annotations: AnnotationScan, *, key_by_content: bool = False) -> None:
-        self._features = features
+    def __init__(
+        self,
+        features: FeatureNames,
+        annotations: AnnotationScan,
+        *,
+        group: str | None = None,
+        key_by_content: bool = False,
+    ) -> None:
+        self._features, self._group = features, group
         self._annotations = annotations
         self._met: Counter[str] | None = Counter() if key_by_content and features.key is None else None
-        self._found: list[tuple[str, str, int, int, Any, str | None]] = []  # an address with its label as stored
+        self._found: list[tuple[str, str, int, int, Any, str | None, str | None]] = []  # addresses, labels as stored
         self._bad: list[BadExample] = []
 
     def add_file(self, path: Path, uri: str, split: str | None) -> int:
@@ -80,7 +87,7 @@ class RecordScan:
             return
         key = _text(_one(example, names.key)) if names.key else self._default_key(default_key, example)
         label = _one(example, names.label) if names.label else None
-        wanted = [name for name in (names.image, names.label, names.key) if name is not None]
+        wanted = [name for name in (names.image, names.label, names.key, self._group) if name is not None]
         missing = [name for name in wanted if len(example.get(name, [])) != 1]
         if missing:
             has = ", ".join(f"{name} ({len(values)})" for name, values in sorted(example.items())) or "none"
@@ -93,7 +100,8 @@ class RecordScan:
         except ValueError as error:
             self._bad.append(BadExample(key or default_key, uri, split, str(error)))
             return
-        self._found.append((key or default_key, uri, offset, len(payload), label, split))
+        group = _text(_one(example, self._group)) if self._group else None
+        self._found.append((key or default_key, uri, offset, len(payload), label, split, group))
 
     def _default_key(self, default_key: str, example: dict[str, list[Any]]) -> str:
         image = _one(example, self._features.image)
@@ -108,7 +116,7 @@ class RecordScan:
         labels = [found[4] for found in self._found]
         names, numbers = _number_labels(labels, classes) if self._features.label else (None, [NO_LABEL] * len(labels))
         addresses = [
-            Address(*found[:4], number, found[5])
+            Address(*found[:4], number, found[5], group=found[6])
             for found, number in zip(self._found, numbers, strict=True)
             if number is not None
         ]

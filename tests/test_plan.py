@@ -18,8 +18,9 @@ from scipy import stats
 from augmill.pipeline.annotation_info import AnnotationInfo
 from augmill.pipeline.errors import SourceError
 from augmill.pipeline.folder_source import list_folder
-from augmill.pipeline.plan import BlockReader, Plan, make_plan, split_by_key
+from augmill.pipeline.plan import BlockReader, Plan, make_plan
 from augmill.pipeline.source import Address, BadExample, Listing, make_table
+from augmill.pipeline.splits import split_by_key
 
 SHARES = {"train": 0.75, "validation": 0.15, "test": 0.1}
 MakeSpec = Callable[..., Any]

@@ -86,6 +86,7 @@ def test_the_canonical_form_has_every_default() -> None:
         "source": source,
         "seed": 0,
         "splits": None,
+        "group_by": None,
         "image": {
             "size": None,
             "work_size": None,
