@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any, Literal
 
 from augmill.pipeline.errors import VersionError
+from augmill.pipeline.manifest import Manifest
 from augmill.pipeline.object_tensors import object_features, object_tensors
-from augmill.pipeline.version import Manifest
 
 Output = Literal["uint8"] | tuple[float, float]
 

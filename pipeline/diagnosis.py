@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from augmill.pipeline.doctor import Examination
+from augmill.pipeline.manifest import Manifest
 from augmill.pipeline.units import size_text
-from augmill.pipeline.version import Manifest
 
 HOLDS_UP = 0.05  # of the time that an accelerator may stand still before the input is said to hold it up
 _MUCH = 0.6  # of what the slowest part can do; below it the parts are in each other's way

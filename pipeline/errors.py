@@ -35,6 +35,10 @@ class VersionError(AugmillError):
     """A version directory is missing, not a version, or stands in the way."""
 
 
+class DamagedManifestError(VersionError):
+    """A version's manifest is there, and is none that this augmill can read."""
+
+
 class StateError(AugmillError):
     """A saved position of a loader does not belong to this one."""
 

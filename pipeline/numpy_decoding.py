@@ -14,8 +14,8 @@ import numpy as np
 from augmill.pipeline.batches import Payloads
 from augmill.pipeline.decoding import DecodeOptions
 from augmill.pipeline.example import decode_example
+from augmill.pipeline.manifest import Manifest
 from augmill.pipeline.object_tensors import PADDING
-from augmill.pipeline.version import Manifest
 
 _AHEAD = 2  # batches that are decoded while another one is worked with
 _OBJECTS = {"bbox": np.float32, "label": np.int64, "is_crowd": np.bool_, "keypoints": np.float32}

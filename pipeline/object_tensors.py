@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from augmill.pipeline.version import Manifest
+from augmill.pipeline.manifest import Manifest
 
 _SHAPES = {"bbox": (4,), "label": (), "is_crowd": (), "keypoints": (-1, 3)}  # of each object's part
 PADDING = {"bbox": 0.0, "label": -1, "is_crowd": False, "keypoints": 0.0}

@@ -14,12 +14,13 @@ import pyarrow as pa
 
 from augmill.pipeline.errors import BuildError
 from augmill.pipeline.examples_table import EXAMPLES, block_table, write_examples
+from augmill.pipeline.manifest import FAILURES, FORMAT, MANIFEST, File, Manifest, Shard, Split, data_digest
 from augmill.pipeline.plan import BlockReader, Plan
 from augmill.pipeline.shard import file_sha256, read_index
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.tfds_metadata import write_tfds_metadata
-from augmill.pipeline.version import FAILURES, FORMAT, MANIFEST, File, Manifest, Shard, Split, Version, data_digest
-from augmill.pipeline.workspace import Workspace, write_json
+from augmill.pipeline.version import Version
+from augmill.pipeline.workspace import Workspace, write_text
 from augmill.transforms.audit import Effects
 
 _FAILURES_SHOWN = 10
@@ -89,7 +90,7 @@ def publish(
         code=code,
         build={**build, "job_seconds": _job_seconds(rows.values(), build["started"])},
     )
-    write_json(workspace.version / MANIFEST, manifest.to_json())
+    write_text(workspace.version / MANIFEST, manifest.to_text())
     _move(workspace.version, target)
     return Version(target)
 

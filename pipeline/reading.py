@@ -19,8 +19,9 @@ from typing import Literal
 import numpy as np
 
 from augmill.pipeline.errors import VersionError
+from augmill.pipeline.manifest import Shard
 from augmill.pipeline.shard import FOOTER, HEADER, RecordError, file_sha256, index_offsets, masked_crc
-from augmill.pipeline.version import Shard, Version
+from augmill.pipeline.version import Version
 
 Verify = Literal["counts", "full"]
 

@@ -7,8 +7,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from augmill.pipeline.errors import VersionError
+from augmill.pipeline.manifest import Shard
 from augmill.pipeline.order import CHUNK, WINDOW, Order
-from augmill.pipeline.version import Shard, Version
+from augmill.pipeline.version import Version
 
 Copies = Literal["all", "rotate"] | int | list[int]
 

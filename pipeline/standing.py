@@ -10,8 +10,9 @@ from typing import Any
 from augmill.pipeline.errors import SourceError, VersionError
 from augmill.pipeline.lineage import changes_since
 from augmill.pipeline.listing import list_source
+from augmill.pipeline.manifest import MANIFEST
 from augmill.pipeline.spec import Spec
-from augmill.pipeline.version import MANIFEST, Version, list_versions, version_key
+from augmill.pipeline.version import Version, list_versions, version_key
 from augmill.pipeline.workspace import Workspace
 
 

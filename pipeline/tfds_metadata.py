@@ -12,10 +12,10 @@ import numpy as np
 from augmill.pipeline.annotation_info import NO_ANNOTATIONS, AnnotationInfo
 from augmill.pipeline.annotations import BOX_LABELS, BOXES, CROWD, KEYPOINTS, MASK, OBJECTS
 from augmill.pipeline.example import AUGMENTATION, COPY, IMAGE, KEY, LABEL, SOFT_LABEL
+from augmill.pipeline.manifest import Split
 from augmill.pipeline.mask import mask_dtype
 from augmill.pipeline.plan import Plan
 from augmill.pipeline.spec import Spec
-from augmill.pipeline.version import Split
 
 
 def import_tfds() -> None:

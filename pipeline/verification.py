@@ -12,7 +12,7 @@ from augmill.pipeline.shard import index_offsets
 from augmill.pipeline.storage import Storage
 
 if TYPE_CHECKING:
-    from augmill.pipeline.version import File, Manifest, Shard
+    from augmill.pipeline.manifest import File, Manifest, Shard
 
 
 def verify_files(storage: Storage, manifest: Manifest, *, besides: str) -> Iterator[tuple[str, str | None]]:

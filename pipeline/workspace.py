@@ -182,12 +182,16 @@ class Workspace:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON to a unique temporary file, make it durable and move it into place."""
+    """Write JSON as `write_text` writes text."""
+    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write to a unique temporary file, make it durable and move it into place."""
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         with temporary.open("w", encoding="utf-8") as file:
-            json.dump(value, file, indent=1, ensure_ascii=False)
-            file.write("\n")
+            file.write(text)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import click
 
+from augmill.pipeline.manifest import Manifest
 from augmill.pipeline.units import count_text, size_text, time_text
-from augmill.pipeline.version import Manifest, Version
+from augmill.pipeline.version import Version
 from augmill.scripts.table import echo_effects, echo_json, echo_table
 
 

@@ -11,11 +11,11 @@ import pytest
 from augmill.pipeline import Loader, Version, batches
 from augmill.pipeline.batches import Payloads, read_batches
 from augmill.pipeline.errors import VersionError
+from augmill.pipeline.manifest import Shard
 from augmill.pipeline.order import Order
 from augmill.pipeline.reading import RecordReader
 from augmill.pipeline.shard import RecordError, ShardWriter
 from augmill.pipeline.share import Share
-from augmill.pipeline.version import Shard
 from augmill.pipeline.version_files import VersionFiles
 
 LENGTHS = [70, 0, 3, 41, 16]

@@ -17,9 +17,10 @@ from typing import Any
 import pytest
 
 from augmill.pipeline.errors import DownloadError, MissingFileError, VersionError
+from augmill.pipeline.manifest import MANIFEST
 from augmill.pipeline.remote import RemoteStorage, StoppedError
 from augmill.pipeline.replay import find_record
-from augmill.pipeline.version import MANIFEST, Version, list_versions
+from augmill.pipeline.version import Version, list_versions
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from augmill.pipeline.errors import VersionError
+from augmill.pipeline.manifest import Shard, Split
 from augmill.pipeline.selection import select
-from augmill.pipeline.version import Shard, Split
 
 
 def version(*copies: list[int], size: int = 1000) -> Any:

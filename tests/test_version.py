@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from augmill.pipeline.errors import VersionError
-from augmill.pipeline.version import MANIFEST, Version, list_versions, version_key
+from augmill.pipeline.manifest import MANIFEST
+from augmill.pipeline.version import Version, list_versions, version_key
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +102,7 @@ def test_what_is_no_version_is_refused_with_a_hint(published: Version, tmp_path:
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [("{", "is damaged"), ("[]", "has format None"), ('{"format": 99}', "has format 99; this augmill reads format 1")],
+    [("{", "is damaged"), ("[]", "has format None"), ('{"format": 99}', "has format 99; this augmill reads format 2")],
 )
 def test_a_manifest_that_cannot_be_read_is_refused(copied: Version, text: str, told: str) -> None:
     (copied.path / MANIFEST).write_text(text)
