@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import stat
 from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,7 @@ from augmill.pipeline.annotations import AnnotationError, Annotations, box_probl
 from augmill.pipeline.errors import SourceError
 from augmill.pipeline.source import NO_LABEL, Address, BadExample, Listing, make_table
 from augmill.pipeline.source_spec import SourceSpec
+from augmill.pipeline.walk import Inside
 
 _Part = dict[str, list[dict[str, Any]]]  # images, annotations and categories of one file
 
@@ -53,7 +55,8 @@ def list_coco(source: SourceSpec, base: Path, group: str | None = None) -> Listi
     root = Path(os.path.commonpath(list(folders.values())))
     addresses, bad = list[Address](), list[BadExample]()
     for split, part in loaded.items():
-        lister = _Lister(part, categories, files[split], split, folders[split], group)
+        inside = None if source.links_outside else Inside(folders[split])
+        lister = _Lister(part, categories, files[split], split, folders[split], inside, group)
         found, failed = lister.pick(folders[split].relative_to(root), shared)
         addresses += found
         bad += failed
@@ -128,9 +131,16 @@ class _Lister:
     """Lists the images of one COCO file."""
 
     def __init__(
-        self, part: _Part, categories: _Categories, file: str, split: str | None, folder: Path, group: str | None
+        self,
+        part: _Part,
+        categories: _Categories,
+        file: str,
+        split: str | None,
+        folder: Path,
+        inside: Inside | None,
+        group: str | None,
     ) -> None:
-        self._group = group
+        self._inside, self._group = inside, group
         self._images, self._categories = part["images"], categories
         self._file, self._split, self._folder = file, split, folder
         self._of_image: dict[Any, list[dict[str, Any]]] = defaultdict(list)
@@ -181,9 +191,15 @@ class _Lister:
             raise AnnotationError(f"id {number!r} is that of {self._images_with_id[number]} images")
         if self._images_with_name[name] > 1:
             raise AnnotationError(f"its file_name is that of {self._images_with_name[name]} images")
-        status = (self._folder / name).stat()
-        if (self._folder / name).is_dir():
-            raise AnnotationError("its file_name is that of a folder")
+        return self._file_size(self._folder / name)
+
+    def _file_size(self, path: Path) -> int:
+        problem = "" if self._inside is None else self._inside.problem(path)
+        if problem:
+            raise AnnotationError(f"its file {problem}")
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise AnnotationError("its file_name is that of a folder, pipe or device, and of no file")
         return status.st_size
 
     def _group_of(self, image: Mapping[str, Any]) -> str | None:

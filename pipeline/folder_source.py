@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 from augmill.pipeline.errors import SourceError
 from augmill.pipeline.image import EXTENSIONS
 from augmill.pipeline.source import Address, BadExample, Listing, make_table
 from augmill.pipeline.units import some
+from augmill.pipeline.walk import walk_files
 
 # What split folders are called, and the name that the split gets.
 SPLIT_FOLDERS = {
@@ -25,14 +24,19 @@ SPLIT_FOLDERS = {
 }
 
 
-def list_folder(root: Path) -> Listing:
+def list_folder(root: Path, *, links_outside: bool = False) -> Listing:
     """List the images in class folders; an image's key is its path relative to `root`.
 
     The first level is taken for splits where every folder in it is called as splits are and holds folders. Class names
     are sorted; files without an image's extension are counted and passed over.
 
+    Args:
+      root: the folder.
+      links_outside: whether links in it may lead out of it.
+
     Raises:
-      SourceError: no such folder, no class folder, an empty class, or images outside of class folders.
+      SourceError: no such folder, no class folder, an empty class, images outside of class folders, or a link that
+        leads out.
     """
     if not root.is_dir():
         raise SourceError(f"source folder {root} {'is not a folder' if root.exists() else 'does not exist'}")
@@ -44,7 +48,7 @@ def list_folder(root: Path) -> Listing:
     labels = {name: label for label, name in enumerate(classes)}
 
     addresses, outside, bad, ignored, filled = [], [], list[BadExample](), Counter[str](), set()
-    for path, size in walk_files(root):
+    for path, size in walk_files(root, links_outside=links_outside):
         parts = path.relative_to(root).parts
         depth = 2 if splits else 1
         if path.suffix.lower() not in EXTENSIONS:
@@ -86,22 +90,3 @@ def _folders(parent: Path) -> list[Path]:
     return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
 
 
-def walk_files(root: Path) -> Iterator[tuple[Path, int]]:
-    """Walk the files below `root` with their sizes, following links and leaving hidden folders out."""
-
-    def refuse(error: OSError) -> None:
-        raise SourceError(f"{error.filename} cannot be read: {error.strerror}; mend or remove it") from error
-
-    for folder, folders, names in os.walk(root, onerror=refuse, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and not _leads_up(Path(folder, name)))
-        for name in sorted(names):
-            path = Path(folder, name)
-            try:
-                yield path, path.stat().st_size
-            except OSError as error:
-                refuse(error)
-
-
-def _leads_up(folder: Path) -> bool:
-    """Tell whether a folder is a link to one that holds it, which could be followed for ever."""
-    return folder.is_symlink() and folder.parent.resolve().is_relative_to(folder.resolve())

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import io
+import struct
+import warnings
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
+from augmill.pipeline.decoder import decode_with_opencv
 from augmill.pipeline.fast_resize import resize_fast
+from augmill.pipeline.image_header import (
+    LIMITS,
+    ImageError,
+    Limits,
+    check_limits,
+    check_pixels,
+    image_size,
+    what_else,
+)
 from augmill.pipeline.png import encode_png
 from augmill.transforms.motion import Motion, scaling, translation
 
@@ -19,11 +31,7 @@ _TAIL = 64  # bytes at the end to look at: some cameras pad after the end marker
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".gif"})
 
 
-class ImageError(ValueError):
-    """The bytes are not an image that can be read; the message is the reason."""
-
-
-def decode_image(data: bytes, channels: int = 3) -> np.ndarray:
+def decode_image(data: bytes, channels: int = 3, limits: Limits = LIMITS) -> np.ndarray:
     """Decode JPEG, PNG, BMP, WebP or the first frame of a GIF to what a viewer shows.
 
     Grayscale, palette, CMYK and 16-bit images become RGB; 16 bits are scaled to 8; an alpha channel is dropped, not
@@ -32,41 +40,33 @@ def decode_image(data: bytes, channels: int = 3) -> np.ndarray:
     Args:
       data: a whole encoded image.
       channels: 3 for RGB, or 1 for its grey (ITU-R BT.601 luma): of a gray image, its own levels.
+      limits: of its bytes and, by its header, of its pixels; beyond them nothing is decoded.
 
     Returns:
       uint8 [height, width, channels].
 
     Raises:
-      ImageError: empty, truncated or not one of these formats.
+      ImageError: empty, truncated, over a limit or not one of these formats.
     """
-    image = _decode_colours(data)
+    check_limits(data, limits)
+    image = _decode_colours(data, limits)
     return image if channels == 3 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)[..., None]
 
 
-def _decode_colours(data: bytes) -> np.ndarray:
+def _decode_colours(data: bytes, limits: Limits) -> np.ndarray:
     if not data:
         raise ImageError("the file is empty")
     if not data.startswith(_MAGIC) or (data.startswith(b"RIFF") and data[8:12] != b"WEBP"):
-        raise ImageError(_what_else(data))
-    if data.startswith(b"GIF8") or not is_whole(data):
-        return _decode_with_pillow(data)  # OpenCV gives a GIF's transparent pixels another colour
-    try:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-    except cv2.error:  # a header that claims an impossible size
-        image = None
+        raise ImageError(what_else(data))
+    # OpenCV gives a GIF's transparent pixels another colour, and must not decode what may be of any size.
+    if data.startswith(b"GIF8") or not is_whole(data) or image_size(data) is None:
+        image = _decode_with_pillow(data, limits)
+        if data.startswith(b"\xff\xd8"):
+            decode_with_opencv(data, cv2.IMREAD_REDUCED_COLOR_8)  # which tells of pixels that are made up
+        return image
+    image = decode_with_opencv(data, cv2.IMREAD_COLOR_RGB)
     # Pillow has a second opinion, and a reason.
-    return image if image is not None else _decode_with_pillow(data)
-
-
-def _what_else(data: bytes) -> str:
-    """Say what bytes are that are none of the formats read here."""
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(data)) as opened:
-            return f"{opened.format} is not read here; use JPEG, PNG, BMP, WebP or GIF"
-    except Exception:  # Pillow raises many kinds for bad bytes
-        return "not an image: no JPEG, PNG, BMP, WebP or GIF begins like this"
+    return image if image is not None else _decode_with_pillow(data, limits)
 
 
 def is_whole(data: bytes) -> bool:
@@ -77,18 +77,48 @@ def is_whole(data: bytes) -> bool:
     return all(end in data[-_TAIL:] for start, end in _END_MARKERS.items() if data.startswith(start))
 
 
-def _decode_with_pillow(data: bytes) -> np.ndarray:
-    from PIL import Image, ImageOps
+def _decode_with_pillow(data: bytes, limits: Limits) -> np.ndarray:
+    from PIL import ImageOps
 
+    if data.startswith(b"RIFF") and len(data) < (size := int.from_bytes(data[4:8], "little") + 8):
+        raise ImageError(f"cannot be decoded: it is truncated, {len(data):,} bytes of {size:,} are there")
+    stage = "cannot be decoded: its header is damaged or cut short"
     try:
-        with Image.open(io.BytesIO(data)) as opened:
-            upright = ImageOps.exif_transpose(opened)
-            if upright.mode.startswith("I"):  # 16 bits, which `convert` would clip to 8, not scale
-                levels = (np.asarray(upright).astype(np.int64) >> 8).astype(np.uint8)
-                return np.repeat(levels[..., None], 3, axis=2)
-            return np.array(upright.convert("RGB"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what is damaged is told by an error, or does no harm to the pixels
+            with _opened_with_pillow(data) as opened:
+                stage = "cannot be decoded"
+                check_pixels(opened.size[::-1], limits)
+                upright = ImageOps.exif_transpose(opened)
+                if upright.mode.startswith("I"):  # 16 bits, which `convert` would clip to 8, not scale
+                    levels = (np.asarray(upright).astype(np.int64) >> 8).astype(np.uint8)
+                    return np.repeat(levels[..., None], 3, axis=2)
+                return np.array(upright.convert("RGB"))
+    except ImageError:
+        raise
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error... for bad bytes
-        raise ImageError(f"cannot be decoded: {error}") from error
+        # A reader that runs off the end of a header says so in terms of its own.
+        cut = isinstance(error.__cause__, (IndexError, TypeError, KeyError, EOFError, struct.error))
+        own = cut and isinstance(error, SyntaxError)
+        reason = "" if own else " ".join(str(error).split())
+        raise ImageError(f"{stage}: {reason}" if reason else stage) from error
+
+
+def _opened_with_pillow(data: bytes) -> Any:
+    """Read an image's header with the reader of its format alone.
+
+    `Image.open` tries those of fifty formats, and has a limit of pixels of its own, which warns before it refuses.
+    """
+    from PIL import BmpImagePlugin, GifImagePlugin, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
+
+    readers = {
+        b"\xff\xd8": JpegImagePlugin.JpegImageFile,
+        b"\x89P": PngImagePlugin.PngImageFile,
+        b"BM": BmpImagePlugin.BmpImageFile,
+        b"RI": WebPImagePlugin.WebPImageFile,
+        b"GI": GifImagePlugin.GifImageFile,
+    }
+    return readers[data[:2]](io.BytesIO(data))
 
 
 class Fit(NamedTuple):

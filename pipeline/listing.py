@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
+
+import pyarrow.compute as pc
 
 from augmill.pipeline.coco_source import list_coco
 from augmill.pipeline.errors import SourceError
 from augmill.pipeline.folder_source import list_folder
+from augmill.pipeline.image_header import Limits, bytes_problem
 from augmill.pipeline.segmentation_source import list_segmentation
-from augmill.pipeline.source import Listing
+from augmill.pipeline.source import BadExample, Listing, mask_of
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.tfds_source import list_tfds
 from augmill.pipeline.tfrecord_source import list_tfrecord
@@ -18,13 +22,21 @@ from augmill.pipeline.tfrecord_source import list_tfrecord
 def list_source(spec: Spec) -> Listing:
     """List the examples of the spec's source.
 
+    Files that are larger than `source.max_bytes` are bad examples, and are not read.
+
     Raises:
       SourceError: it is missing, empty or not what the spec says it is.
     """
-    source, group = spec.source, spec.group_by.feature if spec.group_by is not None else None
+    return _within_limits(_list(spec), spec.source.limits)
+
+
+def _list(spec: Spec) -> Listing:
+    source = spec.source
+    group = spec.group_by.feature if spec.group_by is not None else None
     try:
         if source.folder is not None:
-            return list_folder(Path(os.path.normpath(spec.base / source.folder)))
+            folder = Path(os.path.normpath(spec.base / source.folder))
+            return list_folder(folder, links_outside=source.links_outside)
         if source.tfrecord is not None:
             return list_tfrecord(source, spec.base, group)
         if source.coco is not None:
@@ -34,3 +46,28 @@ def list_source(spec: Spec) -> Listing:
         return list_tfds(source, spec.base, group)
     except OSError as error:
         raise SourceError(f"the source cannot be read: {error}") from error
+
+
+def _within_limits(listing: Listing, limits: Limits) -> Listing:
+    """Take files that are too large for bad examples; of records it is known when they are read."""
+    if listing.container != "file" or _largest(listing) <= limits.max_bytes:
+        return listing
+    kept, bad = [], []
+    for place, row in enumerate(listing.addresses.to_pylist()):
+        mask = mask_of(row["annotations"])
+        if row["length"] > limits.max_bytes:
+            bad.append(BadExample(row["key"], row["uri"], row["split"], bytes_problem(row["length"], limits)))
+        elif mask is not None and mask[1] > limits.max_bytes:
+            reason = bytes_problem(mask[1], limits, "its mask")
+            bad.append(BadExample(row["key"], row["uri"], row["split"], reason))
+        else:
+            kept.append(place)
+    if not kept:
+        raise SourceError(f"{listing.root} holds no image that can be used; the first, {bad[0].key}: {bad[0].reason}")
+    return replace(listing, addresses=listing.addresses.take(kept), bad=[*listing.bad, *bad])
+
+
+def _largest(listing: Listing) -> int:
+    """The bytes of the largest file, images and masks."""
+    masks = [found[1] for found in map(mask_of, listing.addresses.column("annotations").to_pylist()) if found]
+    return max([pc.max(listing.addresses.column("length")).as_py(), *masks])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 
 import numpy as np
 
-from augmill.pipeline.image import ImageError
+from augmill.pipeline.image_header import ImageError
 from augmill.pipeline.png import SIGNATURE, encode_png
 
 _GREY, _PALETTE = 0, 3  # colour types of a PNG header
@@ -32,18 +33,23 @@ def mask_dtype(bits: int) -> type[np.uint8] | type[np.uint16]:
 def decode_mask(data: bytes) -> np.ndarray:
     """Decode a PNG mask to its ids: the grey levels as stored, or the places in the palette, never its colours.
 
+    How large it may be is for the caller to check, by `image.check_limits`.
+
     Returns:
       uint8 [height, width], or uint16 where the PNG has 16 bits.
 
     Raises:
       ImageError: no PNG, one of colours, or damaged.
     """
-    from PIL import Image
+    from PIL import PngImagePlugin
 
     depth, colour_type = _header(data)
     try:
-        with Image.open(io.BytesIO(data)) as opened:
-            stored = np.array(opened)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            # Not `Image.open`, which has a limit of pixels of its own.
+            with PngImagePlugin.PngImageFile(io.BytesIO(data)) as opened:
+                stored = np.array(opened)
     except Exception as error:  # Pillow raises OSError, SyntaxError, ValueError, struct.error... for bad bytes
         raise ImageError(f"the mask cannot be decoded: {error}") from error
     if depth == 16:

@@ -14,6 +14,7 @@ from augmill.pipeline.annotation_info import NO_ANNOTATIONS, AnnotationInfo
 from augmill.pipeline.annotations import Annotations, record_features
 from augmill.pipeline.example import AUGMENTATION, COPY, IMAGE, KEY, LABEL, SOFT_LABEL, encode_example
 from augmill.pipeline.image import decode_image, encode_image, fit_image, fit_motion
+from augmill.pipeline.image_header import check_limits
 from augmill.pipeline.labels import check_labels, soft_label
 from augmill.pipeline.object_counts import left_out, net, storable
 from augmill.pipeline.opening import open_image
@@ -69,13 +70,15 @@ class Renderer:
         Raises:
           ImageError, AnnotationError: they cannot be right.
         """
-        image = self._image
+        image, limits = self._image, self._spec.source.limits
         size = image.work_size or image.size
         known = None if label == NO_LABEL else label
         if annotations is None and size is not None and self.joins:
-            return Sample(open_image(encoded, size, image.fit, image.channels), known)
-        pixels = decode_image(encoded, image.channels)
+            return Sample(open_image(encoded, size, image.fit, image.channels, limits), known)
+        pixels = decode_image(encoded, image.channels, limits)
         said = Annotations() if annotations is None else annotations
+        if said.mask is not None:
+            check_limits(said.mask, limits, "its mask")
         sample = said.attach(pixels, known, self._annotations, mask_fill=self._spec.annotations.mask_fill)
         return self._fitted(sample, size)
 

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from augmill.pipeline.annotation_info import AnnotationInfo
 from augmill.pipeline.errors import SourceError
-from augmill.pipeline.folder_source import SPLIT_FOLDERS, walk_files
-from augmill.pipeline.image import EXTENSIONS, ImageError
+from augmill.pipeline.folder_source import SPLIT_FOLDERS
+from augmill.pipeline.image import EXTENSIONS
+from augmill.pipeline.image_header import ImageError
 from augmill.pipeline.mask import HEADER_BYTES, mask_bits
 from augmill.pipeline.source import NO_LABEL, Address, BadExample, Listing, make_table, mask_address
 from augmill.pipeline.source_spec import SourceSpec
+from augmill.pipeline.walk import walk_files
 
 _Found = dict[str, list[tuple[Path, int]]]  # files and their bytes, by path below the folder without extension
 
@@ -25,13 +27,14 @@ def list_segmentation(source: SourceSpec, base: Path) -> Listing:
     are. Only the masks' headers are read.
 
     Raises:
-      SourceError: a folder is missing or holds nothing, or both are one.
+      SourceError: a folder is missing or holds nothing, both are one, or a link leads out of them.
     """
     images, masks = (_folder(base, name, str(getattr(source, name))) for name in ("segmentation", "masks"))
     if images.resolve() == masks.resolve():
         raise SourceError(f"source.segmentation and source.masks are one folder, {images}; give masks one of their own")
     ignored = Counter[str]()
-    pictures, drawn = _by_stem(images, masks, ignored), _by_stem(masks, images, Counter())
+    far = source.links_outside
+    pictures, drawn = _by_stem(images, masks, ignored, far), _by_stem(masks, images, Counter(), far)
     lister = _Lister(images, masks, _splits(pictures))
     for stem in sorted({*pictures, *drawn}):
         lister.add(pictures.get(stem, []), drawn.get(stem, []))
@@ -50,10 +53,10 @@ def _folder(base: Path, key: str, name: str) -> Path:
     return folder
 
 
-def _by_stem(folder: Path, other: Path, ignored: Counter[str]) -> _Found:
+def _by_stem(folder: Path, other: Path, ignored: Counter[str], links_outside: bool) -> _Found:
     """The image files below a folder, less those of the other folder where that lies within."""
     found: _Found = defaultdict(list)
-    for path, size in walk_files(folder):
+    for path, size in walk_files(folder, links_outside=links_outside):
         if path.is_relative_to(other) and other.is_relative_to(folder):
             continue
         if path.suffix.lower() in EXTENSIONS:

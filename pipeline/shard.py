@@ -183,7 +183,9 @@ def _read_payload(file: BinaryIO, header: bytes, where: str) -> bytes:
             f"{where}: the length's checksum is wrong; this is no TFRecord, or it is compressed or corrupt"
         )
     length = _LENGTH.unpack_from(header)[0]
-    rest = file.read(length + FOOTER)
+    # Room is made for as many bytes as are asked for: a length is not to be believed before it fits into the file.
+    fits = length + FOOTER <= os.fstat(file.fileno()).st_size - file.tell()
+    rest = file.read(length + FOOTER) if fits else b""
     if len(rest) < length + FOOTER:
         raise RecordError(f"{where}: the file ends inside a record of {length} bytes")
     payload = rest[:length]

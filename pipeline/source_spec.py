@@ -7,11 +7,14 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from augmill.pipeline.image_header import LIMITS, Limits
+
 SPLIT_NAME = r"^[a-z][a-z0-9_]*$"
 RESERVED_SPLITS = ("all",)  # TFDS means every split by it
 SOURCE_KINDS = ("folder", "tfrecord", "tfds", "coco", "segmentation")
 
 SplitName = Annotated[str, Field(pattern=SPLIT_NAME)]
+Limit = Annotated[int, Field(strict=True, ge=1, le=2**30)]  # OpenCV decodes no more pixels
 Four = Annotated[list[str], Field(min_length=4, max_length=4)]
 Three = Annotated[list[str], Field(min_length=3, max_length=3)]
 
@@ -32,6 +35,7 @@ _BELONGS = {
     "data_dir": ("tfds",),
     "images": ("coco",),
     "masks": ("segmentation",),
+    "links_outside": ("folder", "coco", "segmentation"),
 }
 _NEEDS = {
     "tfrecord": ("features", "features: {image: <feature name>, label: <feature name>}"),
@@ -89,6 +93,8 @@ class SourceSpec(SpecModel):
       box_classes: class names in the order of the numbers in a TFRecord source's box_labels.
       keypoint_names: the names of each object's keypoints, in their order, for a TFRecord or TFDS source.
       data_dir: where TFDS keeps its datasets, if not in its usual place.
+      max_pixels, max_bytes: what one image, or mask, may have, by its header and encoded; one that has more is bad.
+      links_outside: whether symbolic links in a folder of images or masks may lead out of it.
     """
 
     folder: str | None = None
@@ -103,6 +109,13 @@ class SourceSpec(SpecModel):
     box_classes: list[str] | None = None
     keypoint_names: list[str] | None = None
     data_dir: str | None = None
+    max_pixels: Limit = LIMITS.max_pixels
+    max_bytes: Limit = LIMITS.max_bytes
+    links_outside: Annotated[bool, Field(strict=True)] = False
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(self.max_pixels, self.max_bytes)
 
     @property
     def kind(self) -> str:
@@ -122,7 +135,7 @@ class SourceSpec(SpecModel):
             raise ValueError(f"give exactly one of {', '.join(SOURCE_KINDS)}, got {' and '.join(kinds) or 'none'}")
         (kind,) = kinds
         for key, homes in _BELONGS.items():
-            if getattr(self, key) is not None and kind not in homes:
+            if getattr(self, key) not in (None, False) and kind not in homes:
                 own = "; its JSON names its own" if kind == "coco" and "classes" in key else ""
                 raise ValueError(f"{key} belongs to a {' or '.join(homes)} source, not to a {kind} source{own}")
         needed, how = _NEEDS.get(kind, (None, ""))

@@ -12,7 +12,8 @@ import click
 import yaml
 
 from augmill.pipeline.errors import OptionError
-from augmill.pipeline.image import ImageError, decode_image
+from augmill.pipeline.image import decode_image
+from augmill.pipeline.image_header import ImageError
 from augmill.pipeline.strip import draw_strip
 from augmill.scripts.table import echo_json, echo_table
 from augmill.transforms.base import KINDS, Transform, TransformError

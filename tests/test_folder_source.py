@@ -172,17 +172,50 @@ def test_a_missing_folder_and_a_file_are_told_apart(put: Put) -> None:
         list_folder(root / "cat" / "1.png")
 
 
-def test_linked_class_folders_are_followed(put: Put, photo_folder: Path) -> None:
+def test_links_within_the_folder_are_followed(put: Put) -> None:
+    root = put("cat/1.png")
+    (root / "dog").symlink_to(root / "cat")
+    (root / "cat/2.png").symlink_to("1.png")
+    assert column(root, "key") == ["cat/1.png", "cat/2.png", "dog/1.png", "dog/2.png"]
+
+
+@pytest.mark.parametrize("link", ["galaxy", "dog/2.png"])
+def test_a_link_that_leads_out_is_refused_unless_it_may(link: str, put: Put, photo_folder: Path) -> None:
     root = put("dog/1.png")
-    (root / "galaxy").symlink_to(photo_folder / "galaxy")
-    assert list_folder(root).classes == ["dog", "galaxy"]
-    assert len(column(root, "key")) == 17
+    target = photo_folder / ("galaxy" if link == "galaxy" else "galaxy/galaxy-000.png")
+    (root / link).symlink_to(target)
+
+    with pytest.raises(SourceError, match=rf"{link} is a link that leads out of the .* to {target}; .*links_outside"):
+        list_folder(root)
+    listing = list_folder(root, links_outside=True)
+    assert listing.addresses.num_rows == (17 if link == "galaxy" else 2)
+
+
+def test_a_folder_that_is_itself_a_link_is_home(put: Put, tmp_path: Path) -> None:
+    root = put("cat/1.png")
+    (root / "cat/2.png").symlink_to(root / "cat/1.png")
+    (tmp_path / "elsewhere").symlink_to(root)
+    assert column(tmp_path / "elsewhere", "key") == ["cat/1.png", "cat/2.png"]
 
 
 def test_a_link_back_to_a_folder_above_ends(put: Put) -> None:
     root = put("cat/1.png", "dog/1.png")
     (root / "cat" / "again").symlink_to(root)
     assert column(root, "key") == ["cat/1.png", "dog/1.png"]
+
+
+def test_links_that_lead_to_each_other_end(put: Put) -> None:
+    root = put("cat/1.png", "dog/1.png")
+    (root / "cat/dog").symlink_to(root / "dog")
+    (root / "dog/cat").symlink_to(root / "cat")
+    assert column(root, "key") == ["cat/1.png", "cat/dog/1.png", "dog/1.png", "dog/cat/1.png"]
+
+
+def test_what_is_called_an_image_and_is_no_file_is_refused(put: Put) -> None:
+    root = put("cat/1.png")
+    os.mkfifo(root / "cat/2.png")  # which nobody writes to: to read it would be to wait for ever
+    with pytest.raises(SourceError, match=r"2\.png is no file that could be an image, but a pipe"):
+        list_folder(root)
 
 
 def test_a_broken_link_is_refused_by_name(put: Put) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from corpus import interlaced_png
 from PIL import Image, ImageOps
 
-from augmill.pipeline.image import ImageError, decode_image, encode_image, fit_image, fit_motion
+from augmill.pipeline.image import decode_image, encode_image, fit_image, fit_motion
+from augmill.pipeline.image_header import ImageError
 from augmill.transforms.objects import Objects
 
 FORMATS: dict[str, dict[str, Any]] = {
@@ -325,17 +327,3 @@ def test_one_channel_is_stored_as_one(encoding: str, photo: np.ndarray) -> None:
         stored = tf.io.decode_image(data).numpy()  # as many channels as there are
         assert stored.shape == (224, 224, 1)
         assert np.abs(stored.astype(int) - grey).mean() < (1e-9 if encoding == "png" else 4)
-
-
-def interlaced_png(pixels: np.ndarray) -> bytes:
-    """Write an Adam7 PNG, which neither Pillow nor OpenCV writes; https://www.w3.org/TR/png-3/#8Interlace."""
-    import zlib
-
-    def chunk(kind: bytes, body: bytes) -> bytes:
-        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-
-    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
-    lines = [b"\0" + row.tobytes() for top, left, down, across in passes for row in pixels[top::down, left::across]]
-    header = struct.pack(">IIBBBBB", pixels.shape[1], pixels.shape[0], 8, 2, 0, 0, 1)
-    body = chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"".join(lines))) + chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body

@@ -36,7 +36,8 @@ FLOORS: dict[str, list[set[str]]] = {
         {"__init__"},
     ],
     "pipeline": [
-        {"fast_resize", "png"},
+        {"fast_resize", "png", "image_header"},
+        {"decoder"},
         {
             "errors",
             "example",
@@ -56,7 +57,7 @@ FLOORS: dict[str, list[set[str]]] = {
             "batch_mix",
         },
         {"group_spec"},
-        {"remote_errors", "pins", "spec", "mask", "model_front", "opening", "order", "faults", "state"},
+        {"remote_errors", "pins", "spec", "mask", "model_front", "opening", "order", "faults", "state", "walk"},
         {"remote"},
         {"storage", "download"},
         {"manifest", "cache_room"},

@@ -13,7 +13,7 @@ import pytest
 
 from augmill.pipeline import making
 from augmill.pipeline.example import AUGMENTATION, COPY, KEY, decode_example
-from augmill.pipeline.image import ImageError
+from augmill.pipeline.image_header import ImageError
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.making import Making, make_records
 from augmill.pipeline.plan import make_plan

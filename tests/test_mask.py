@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from augmill.pipeline.image import ImageError
+from augmill.pipeline.image_header import ImageError
 from augmill.pipeline.mask import HEADER_BYTES, decode_mask, encode_mask, mask_bits
 
 

@@ -14,7 +14,8 @@ from PIL import Image
 from augmill.pipeline import opening
 from augmill.pipeline.annotation_info import AnnotationInfo
 from augmill.pipeline.annotations import Annotations
-from augmill.pipeline.image import ImageError, decode_image, fit_image
+from augmill.pipeline.image import decode_image, fit_image
+from augmill.pipeline.image_header import ImageError
 from augmill.pipeline.opening import open_image
 from augmill.pipeline.renderer import Renderer
 

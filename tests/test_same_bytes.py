@@ -81,7 +81,7 @@ def test_the_order_of_the_listing_and_the_place_of_the_source_have_no_say(
 ) -> None:
     moved = shutil.copytree(photo_folder, tmp_path / "moved")
     files = folder_source.walk_files
-    monkeypatch.setattr(folder_source, "walk_files", lambda root: reversed(list(files(root))))
+    monkeypatch.setattr(folder_source, "walk_files", lambda root, **how: reversed(list(files(root, **how))))
 
     version = publish_version(_spec(moved), tmp_path / "out")
 

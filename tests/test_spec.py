@@ -79,7 +79,8 @@ def test_yaml_and_python_give_the_same_spec(read: Callable[[str], Spec]) -> None
 def test_the_canonical_form_has_every_default() -> None:
     canonical = Spec(name="a", version="1.0.0", source={"folder": "b"}, copies=0).canonical()
     keys = ["tfrecord", "tfds", "coco", "segmentation", "features", "images", "masks", "classes", "box_classes"]
-    source = {"folder": "b", **dict.fromkeys([*keys, "keypoint_names", "data_dir"])}
+    limits = {"max_pixels": 100_000_000, "max_bytes": 100_000_000, "links_outside": False}
+    source = {"folder": "b", **dict.fromkeys([*keys, "keypoint_names", "data_dir"]), **limits}
     assert canonical == {
         "name": "a",
         "version": "1.0.0",
