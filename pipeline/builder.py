@@ -6,7 +6,7 @@ import datetime
 import platform
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from typing import Any
 from tqdm import tqdm
 
 from augmill.pipeline.check import run_check
-from augmill.pipeline.errors import BuildError, CheckError
-from augmill.pipeline.estimate import check_room, check_writable, default_workers, estimate
+from augmill.pipeline.errors import BuildError, CheckError, DownloadError
+from augmill.pipeline.estimate import default_workers, estimate
 from augmill.pipeline.judgement import CheckReport
 from augmill.pipeline.lineage import library_versions, user_code
 from augmill.pipeline.listing import list_source
@@ -25,10 +25,10 @@ from augmill.pipeline.runner import Driver, check_beam_options
 from augmill.pipeline.source import Listing
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.standing import find_standing
+from augmill.pipeline.target import AnyWorkspace, check_room_for, check_target, overlaps, target_of, workspace_of
 from augmill.pipeline.tfds_metadata import import_tfds
 from augmill.pipeline.units import count_text
 from augmill.pipeline.version import Version
-from augmill.pipeline.workspace import Workspace
 
 Say = Callable[[str], None]
 
@@ -38,7 +38,7 @@ class _Build:
     """What the stages of one build share: what to build, where, and whom to tell."""
 
     spec: Spec
-    target: Path
+    target: Path | str
     listing: Listing
     plan: Plan
     workers: int
@@ -54,6 +54,7 @@ def build(
     output: str | Path,
     *,
     workers: int | None = None,
+    storage_options: Mapping[str, Any] | None = None,
     beam_options: Sequence[str] = (),
     say: Say = lambda line: None,
 ) -> Version:
@@ -61,8 +62,9 @@ def build(
 
     Args:
       spec: what to build.
-      output: ROOT; the version will stand at ROOT/name/version.
+      output: ROOT, a folder or a URL; the version will stand at ROOT/name/version.
       workers: processes on this machine, one a core unless given.
+      storage_options: for the fsspec file system of a URL, such as credentials; JSON values.
       beam_options: Beam's own flags.
       say: told each stage in a line.
 
@@ -73,30 +75,30 @@ def build(
       AugmillError: the source, an op, the target or the job is at fault; the message says which and what to do.
     """
     started, clock = datetime.datetime.now(datetime.timezone.utc), time.monotonic()
-    target = Path(output).resolve() / spec.name / spec.version
-    standing = find_standing(spec, target, say)
+    target = target_of(output, spec.name, spec.version)
+    workspace = workspace_of(target, storage_options)
+    standing = find_standing(spec, target, workspace, say)
     if standing is not None:
         return standing
-    check_writable(target)
+    check_target(workspace, say)
     check_beam_options(beam_options)
     with Driver() as driver:  # it imports Beam while the source is listed and the policy checked
         listing, plan = _plan(spec, target, say)
         workers = min(workers or default_workers(), plan.blocks)
         job = _Build(spec, target, listing, plan, workers, beam_options, say, started, clock, driver)
         report = _prove(job)
-        workspace = Workspace.beside(target)
-        check_room(estimate(spec, plan, report, workers, target), workspace.bytes_done(plan.blocks))
+        check_room_for(workspace, estimate(spec, plan, report, workers, target), plan.blocks)
         with workspace.lock():
             # Another build may have published meanwhile.
-            version = find_standing(spec, target, say) or _materialize(job, workspace)
+            version = find_standing(spec, target, workspace, say) or _materialize(job, workspace)
             workspace.remove()
     return version
 
 
-def _plan(spec: Spec, target: Path, say: Say) -> tuple[Listing, Plan]:
+def _plan(spec: Spec, target: Path | str, say: Say) -> tuple[Listing, Plan]:
     """List the source and plan the build; nothing is written yet."""
     listing = list_source(spec)
-    if target.is_relative_to(listing.root.resolve()) and spec.source.kind in ("folder", "segmentation"):
+    if overlaps(target, listing.root) and spec.source.kind in ("folder", "segmentation"):
         raise BuildError(f"{target} lies inside the source folder {listing.root}; choose another --output")
     plan = make_plan(spec, listing)
     if listing.ignored:
@@ -121,7 +123,7 @@ def _prove(job: _Build) -> CheckReport:
     return report
 
 
-def _materialize(job: _Build, workspace: Workspace) -> Version:
+def _materialize(job: _Build, workspace: AnyWorkspace) -> Version:
     """Write what is not written yet, and publish the whole."""
     spec, plan = job.spec, job.plan
     libraries, code = library_versions(), user_code(spec)
@@ -137,13 +139,15 @@ def _materialize(job: _Build, workspace: Workspace) -> Version:
             "python": platform.python_version(),
             "machine": platform.machine(),
         }
-        return publish(spec, plan, workspace, job.target, build=facts, libraries=libraries, code=code)
+        return publish(spec, plan, workspace, build=facts, libraries=libraries, code=code)
     except OSError as error:
         reason = error.strerror or str(error)
         raise BuildError(f"cannot write to {workspace.path}: {reason}; the same command goes on") from error
+    except DownloadError as error:
+        raise BuildError(f"{error}; the same command goes on") from error
 
 
-def _begin(job: _Build, workspace: Workspace, lineage: dict[str, Any]) -> int:
+def _begin(job: _Build, workspace: AnyWorkspace, lineage: dict[str, Any]) -> int:
     """Prepare the workspace; return how many records an interrupted build of the same left."""
     # Two builds with equal fingerprints write equal bytes, and so may share blocks.
     fingerprint = {"spec": job.spec.digest(), "source": job.plan.digest(), **lineage}
@@ -156,7 +160,7 @@ def _begin(job: _Build, workspace: Workspace, lineage: dict[str, Any]) -> int:
     return done
 
 
-def _run(job: _Build, workspace: Workspace) -> None:
+def _run(job: _Build, workspace: AnyWorkspace) -> None:
     total, before = sum(job.plan.records(job.spec).values()), workspace.images_done()
     with tqdm(total=total, initial=before, desc="augmenting", unit="image", smoothing=0.1, disable=None) as bar:
 

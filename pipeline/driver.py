@@ -20,9 +20,9 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
-from augmill.pipeline.workspace import Workspace
+from augmill.pipeline.target import AnyWorkspace, open_workspace
 
 WORKER_DIED = 70  # exit codes
 JOB_FAILED = 71
@@ -30,9 +30,9 @@ _PIPE_HOLDS = 4096  # bytes that can be written before anyone reads
 _NEEDED = ("augmill.pipeline.job", "apache_beam.runners.portability.fn_api_runner.fn_runner")
 
 
-def order(workspace: Workspace, beam_options: Sequence[str]) -> bytes:
+def order(workspace: AnyWorkspace, beam_options: Sequence[str]) -> bytes:
     """What is written to a driver's standard input, to have it run the unfinished blocks of a workspace."""
-    return json.dumps([str(workspace.path), str(workspace.log), list(beam_options)]).encode() + b"\n"
+    return json.dumps([workspace.address, str(workspace.log), list(beam_options)]).encode() + b"\n"
 
 
 def main(arguments: list[str]) -> NoReturn:
@@ -51,10 +51,10 @@ def main(arguments: list[str]) -> NoReturn:
     _exit(0, pipe)
 
 
-def _run(workspace_path: str, log_path: str, beam_options: list[str]) -> None:
+def _run(address: Any, log_path: str, beam_options: list[str]) -> None:
     _write_to(log_path)
     if sys.version_info < (3, 11):  # workers know no PYTHONSAFEPATH, and import from the current folder first
-        empty = Path(workspace_path, "cwd")
+        empty = Path(log_path).with_name("cwd")
         empty.mkdir(exist_ok=True)
         os.chdir(empty)
 
@@ -64,10 +64,12 @@ def _run(workspace_path: str, log_path: str, beam_options: list[str]) -> None:
     from augmill.pipeline.job import build_graph
 
     logging.basicConfig(level=logging.WARNING)
-    workspace = Workspace(workspace_path)
-    pending = [block for block in range(workspace.plan().blocks) if workspace.row(block) is None]
+    workspace = open_workspace(address)
+    blocks = workspace.plan().blocks
+    done = workspace.finished(blocks)
+    pending = [block for block in range(blocks) if block not in done]
     with beam.Pipeline(options=PipelineOptions(beam_options)) as pipeline:
-        build_graph(pipeline, workspace_path, pending)
+        build_graph(pipeline, address, pending)
 
 
 def _write_to(log_path: str) -> None:

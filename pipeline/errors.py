@@ -47,6 +47,10 @@ class MissingFileError(VersionError):
     """Remote storage has no file of this name."""
 
 
+class FileStandsError(VersionError):
+    """Remote storage has a file of this name already, and it was to be a new one."""
+
+
 class CacheError(AugmillError):
     """The cache of remote files cannot be used, or what is asked of it does not fit into it."""
 

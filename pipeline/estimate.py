@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,17 +24,17 @@ class Estimate:
 
     Attributes:
       records: to be written. bytes: of all shards. seconds: with `workers` processes.
-      free: bytes free where it will stand.
+      free: bytes free where it will stand; None in an object store.
     """
 
     records: int
     bytes: int
     seconds: float
     workers: int
-    free: int
+    free: int | None
 
 
-def estimate(spec: Spec, plan: Plan, report: CheckReport, workers: int, target: Path) -> Estimate:
+def estimate(spec: Spec, plan: Plan, report: CheckReport, workers: int, target: Path | str) -> Estimate:
     """Reckon a build's time and room from the sample that a check has timed."""
     records = plan.records(spec)
     augmented = plan.splits["train"].examples * spec.copies if "train" in plan.splits else 0
@@ -44,7 +45,7 @@ def estimate(spec: Spec, plan: Plan, report: CheckReport, workers: int, target: 
         bytes=round(report.record_bytes * sum(records.values())),
         seconds=work / workers + start,
         workers=workers,
-        free=shutil.disk_usage(_existing(target)).free,
+        free=shutil.disk_usage(_existing(target)).free if isinstance(target, Path) else None,
     )
 
 
@@ -64,10 +65,29 @@ def check_room(cost: Estimate, done: int) -> None:
       BuildError: saying what is needed and what is there.
     """
     needed = cost.bytes - done
-    if needed > cost.free:
+    if cost.free is not None and needed > cost.free:
         raise BuildError(
             f"the version needs about {size_text(needed)} more and {size_text(cost.free)} are free; make room, choose "
             "another --output, or write less (fewer copies, a smaller image.size, encoding jpeg)"
+        )
+
+
+def check_temporary_room(cost: Estimate, blocks: int) -> None:
+    """Refuse a build in an object store where there is no room here for the shards that workers have in hand.
+
+    Args:
+      cost: of the whole version.
+      blocks: of which each worker writes one while it puts another into the store.
+
+    Raises:
+      BuildError: saying what is needed and what is there.
+    """
+    folder = Path(tempfile.gettempdir())
+    needed, free = cost.bytes * min(2 * cost.workers, blocks) // max(1, blocks), shutil.disk_usage(folder).free
+    if needed > free:
+        raise BuildError(
+            f"the shards in hand need about {size_text(needed)} in {folder}, and {size_text(free)} are free; make "
+            "room, set TMPDIR to another folder, or have smaller blocks (block_examples)"
         )
 
 

@@ -8,20 +8,20 @@ from typing import Any
 
 import apache_beam as beam
 
-from augmill.pipeline.workspace import Workspace
+from augmill.pipeline.target import open_workspace
 
 
 class MaterializeBlock(beam.DoFn):
-    """Writes the shards of each block id it is given. The workspace's path is all that is pickled."""
+    """Writes the shards of each block id it is given. The workspace's address is all that is pickled."""
 
-    def __init__(self, workspace: str) -> None:
+    def __init__(self, workspace: Any) -> None:
         self._workspace = workspace
 
     def setup(self) -> None:
         # Imported here: the policy and its libraries are a worker's business, not the graph's.
         from augmill.pipeline.materialize import Materializer
 
-        self._materialize = Materializer(Workspace(self._workspace))
+        self._materialize = Materializer(open_workspace(self._workspace))
         gc.freeze()  # what has been imported stays: it need not be looked through again and again
 
     def process(self, block: int) -> Iterator[tuple[int, int]]:
@@ -31,7 +31,7 @@ class MaterializeBlock(beam.DoFn):
         self._materialize.wait()
 
 
-def build_graph(root: Any, workspace: str, blocks: Sequence[int]) -> Any:
+def build_graph(root: Any, workspace: Any, blocks: Sequence[int]) -> Any:
     """Attach the graph to a pipeline.
 
     Rows go to the workspace, not to a sink: a resume, a progress bar and the publication all read them there, on every

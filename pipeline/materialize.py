@@ -14,14 +14,15 @@ from typing import Any
 
 import cv2
 
+from augmill.pipeline.errors import AugmillError
 from augmill.pipeline.examples_table import pack_contents
 from augmill.pipeline.making import make_records
 from augmill.pipeline.memory import keep_freed_memory
 from augmill.pipeline.object_counts import COUNTS
-from augmill.pipeline.plan import BlockReader, Plan
+from augmill.pipeline.plan import Plan
 from augmill.pipeline.renderer import Renderer, block_peers
-from augmill.pipeline.shard import ShardWriter
-from augmill.pipeline.workspace import Workspace
+from augmill.pipeline.shard import RecordWriter
+from augmill.pipeline.target import AnyWorkspace
 from augmill.transforms.backend import claim_one_core, tensorflow
 
 MEASURED = 64  # examples of a split, at least, for which it is measured what each op does
@@ -36,12 +37,14 @@ class BlockError(Exception):
 
 
 @contextlib.contextmanager
-def _as_block_error(block: int, workspace: Workspace) -> Iterator[None]:
+def _as_block_error(block: int, workspace: AnyWorkspace) -> Iterator[None]:
     """Tell what the system says of a block's files as an error of the block."""
     try:
         yield
     except OSError as error:
         raise BlockError(f"block {block} cannot be written: {error.strerror or error} ({workspace.path})") from error
+    except AugmillError as error:  # an object store's, which names the object
+        raise BlockError(f"block {block}: {error}") from error
 
 
 def measured_examples(examples: int, blocks: int) -> int:
@@ -79,7 +82,7 @@ class _Done:
 class Materializer:
     """Writes blocks; made once in each worker."""
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: AnyWorkspace) -> None:
         claim_one_core()
         keep_freed_memory()
         cv2.setNumThreads(1)
@@ -88,7 +91,7 @@ class Materializer:
         if self._spec.policy.needs_tensorflow:
             tensorflow()  # now, not within the first image
         self._plan: Plan = workspace.plan()
-        self._blocks = BlockReader(workspace.plan_path)
+        self._blocks = workspace.blocks()
         _allow_open_files(2 * len(self._spec.train_copies) + _FILES_BESIDES)
         self._reader = self._plan.reader()
         self._sealer = ThreadPoolExecutor(1, "sealer")
@@ -135,12 +138,12 @@ class Materializer:
         sealing, self._sealing = self._sealing, None
         return sealing.result() if sealing is not None else {}
 
-    def _open_shards(self, block: int) -> Iterator[ShardWriter]:
+    def _open_shards(self, block: int) -> Iterator[RecordWriter]:
         for copy in self._spec.copies_of(self._plan.split_of(block)):
             shard = self._plan.shard_of(self._spec, block, copy)
-            yield ShardWriter(self._workspace.version, self._workspace.index, shard)
+            yield self._workspace.open_shard(shard)
 
-    def _write(self, block: int, writers: Sequence[ShardWriter]) -> dict[str, Any]:
+    def _write(self, block: int, writers: Sequence[RecordWriter]) -> dict[str, Any]:
         """Write the records of a block and say what is in them: its row, less its shards."""
         began = time.time()
         split = self._plan.split_of(block)
@@ -158,17 +161,17 @@ class Materializer:
             "span": [began, time.time()],  # seconds since 1970
         }
 
-    def _seal(self, row: dict[str, Any], writers: Sequence[ShardWriter]) -> dict[str, Any]:
+    def _seal(self, row: dict[str, Any], writers: Sequence[RecordWriter]) -> dict[str, Any]:
         """Make the shards durable, and then the row that vouches for them."""
         with _as_block_error(row["block"], self._workspace), ExitStack() as stack:
             for writer in writers:
                 stack.push(writer)
             with ThreadPoolExecutor(_FLUSHERS) as flushers:  # a disk does many at once in little more than one's time
-                row["shards"] = [shard._asdict() for shard in flushers.map(ShardWriter.finish, writers)]
+                row["shards"] = [shard._asdict() for shard in flushers.map(RecordWriter.finish, writers)]
             self._workspace.write_row(row["block"], row)
         return row
 
-    def _write_examples(self, block: int, split: str, renderer: Renderer, writers: Sequence[ShardWriter]) -> _Done:
+    def _write_examples(self, block: int, split: str, renderer: Renderer, writers: Sequence[RecordWriter]) -> _Done:
         """Write the records of a block's examples, each to its copy's shard."""
         rows = self._blocks.read(block)
         done, told = _Done(), time.monotonic()

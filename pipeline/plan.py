@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -126,9 +126,9 @@ class Plan:
         temporary.replace(path)
 
     @classmethod
-    def read(cls, path: Path) -> Plan:
+    def read(cls, file: Path | BinaryIO) -> Plan:
         """Read a plan's head; its rows are read a block at a time by `BlockReader`."""
-        schema = pq.read_schema(path)
+        schema = pq.read_schema(file)
         head = json.loads(schema.metadata[b"augmill"])
         head["splits"] = {name: SplitPlan(*split) for name, split in head["splits"].items()}
         head["bad"] = [BadExample(*example) for example in head["bad"]]
@@ -139,8 +139,8 @@ class Plan:
 class BlockReader:
     """Reads blocks of a plan on disk; the file's footer, which grows with the blocks, is read once."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = pq.ParquetFile(path)
+    def __init__(self, file: Path | BinaryIO) -> None:
+        self._file = pq.ParquetFile(file)
 
     def read(self, block: int) -> list[dict[str, Any]]:
         """The rows of one block, in place order."""

@@ -5,22 +5,19 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from augmill.pipeline.errors import BuildError
 from augmill.pipeline.examples_table import EXAMPLES, block_table, write_examples
-from augmill.pipeline.manifest import FAILURES, FORMAT, MANIFEST, File, Manifest, Shard, Split, data_digest
-from augmill.pipeline.plan import BlockReader, Plan
-from augmill.pipeline.shard import file_sha256, read_index
+from augmill.pipeline.manifest import FAILURES, FORMAT, Manifest, Shard, Split, data_digest
+from augmill.pipeline.plan import Plan
 from augmill.pipeline.spec import Spec
+from augmill.pipeline.target import AnyWorkspace
 from augmill.pipeline.tfds_metadata import write_tfds_metadata
 from augmill.pipeline.version import Version
-from augmill.pipeline.workspace import Workspace, write_text
 from augmill.transforms.audit import Effects
 
 _FAILURES_SHOWN = 10
@@ -29,8 +26,7 @@ _FAILURES_SHOWN = 10
 def publish(
     spec: Spec,
     plan: Plan,
-    workspace: Workspace,
-    target: Path,
+    workspace: AnyWorkspace,
     *,
     build: dict[str, Any],
     libraries: dict[str, str],
@@ -47,11 +43,12 @@ def publish(
     _check_failures(spec, plan, failures, rows, workspace)
     splits = {name: _split(spec, plan, name, rows) for name in plan.splits}
     _check_indices(workspace, splits)
-    _sweep(workspace, splits)
+    shards = {shard.file for split in splits.values() for shard in split.shards}
+    workspace.sweep(shards)
     lines = [json.dumps(failure, sort_keys=True, ensure_ascii=False) + "\n" for failure in failures]
-    (workspace.version / FAILURES).write_text("".join(lines), "utf-8", errors="backslashreplace")
-    write_tfds_metadata(spec, plan, splits, workspace.version)
-    write_examples(workspace.version / EXAMPLES, _examples(plan, workspace, rows))
+    (workspace.metadata / FAILURES).write_text("".join(lines), "utf-8", errors="backslashreplace")
+    write_tfds_metadata(spec, plan, splits, workspace.metadata)
+    write_examples(workspace.metadata / EXAMPLES, _examples(plan, workspace, rows))
     effects = Effects(spec.policy.leaves())
     for block in sorted(rows):
         effects.merge_rows(rows[block]["effects"])
@@ -84,20 +81,18 @@ def publish(
         objects=_objects(rows.values()),
         soft_labels=spec.mixes and plan.classes is not None,
         splits=splits,
-        files=_files(workspace.version, splits),
+        files=workspace.files(shards),
         effects=effects.rows(),
         libraries=libraries,
         code=code,
         build={**build, "job_seconds": _job_seconds(rows.values(), build["started"])},
     )
-    write_text(workspace.version / MANIFEST, manifest.to_text())
-    _move(workspace.version, target)
-    return Version(target)
+    return workspace.commit(manifest)
 
 
-def _examples(plan: Plan, workspace: Workspace, rows: dict[int, dict[str, Any]]) -> Iterator[pa.Table]:
+def _examples(plan: Plan, workspace: AnyWorkspace, rows: dict[int, dict[str, Any]]) -> Iterator[pa.Table]:
     """The table of examples, a block at a time."""
-    reader = BlockReader(workspace.plan_path)
+    reader = workspace.blocks()
     for name, split in plan.splits.items():
         for block in range(split.first_block, split.first_block + split.blocks):
             keys, labels = reader.columns(block, "key", "label")
@@ -143,7 +138,7 @@ def _failures(plan: Plan, rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]
 
 
 def _check_failures(
-    spec: Spec, plan: Plan, failures: list[dict[str, Any]], rows: dict[int, dict[str, Any]], workspace: Workspace
+    spec: Spec, plan: Plan, failures: list[dict[str, Any]], rows: dict[int, dict[str, Any]], workspace: AnyWorkspace
 ) -> None:
     found = plan.examples + len(plan.bad)
     if len(failures) <= spec.max_bad_fraction * found:
@@ -176,45 +171,9 @@ def _split(spec: Spec, plan: Plan, name: str, rows: dict[int, dict[str, Any]]) -
     return Split(examples=split.examples - failed, failed=failed, shards=shards)
 
 
-def _check_indices(workspace: Workspace, splits: dict[str, Split]) -> None:
+def _check_indices(workspace: AnyWorkspace, splits: dict[str, Split]) -> None:
     """Make sure that every shard's index fits it, before the manifest vouches for both."""
-    for split in splits.values():
-        for shard in split.shards:
-            offsets = read_index(workspace.version, shard.file)
-            if len(offsets) != shard.records + 1 or offsets[-1] != shard.bytes:
-                raise BuildError(f"the index of {shard.file} does not fit it; remove {workspace.path} and build again")
-
-
-def _sweep(workspace: Workspace, splits: dict[str, Split]) -> None:
-    """Remove what a killed worker left under a temporary name."""
-    shards = {shard.file for split in splits.values() for shard in split.shards}
-    for path in [*workspace.version.iterdir(), *workspace.index.iterdir()]:
-        if path.is_file() and path.name.removesuffix(".npy") not in shards:
-            path.unlink()
-
-
-def _files(folder: Path, splits: dict[str, Split]) -> dict[str, File]:
-    shards = {shard.file for split in splits.values() for shard in split.shards}
-    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in shards)
-    return {
-        path.relative_to(folder).as_posix(): File(bytes=path.stat().st_size, sha256=file_sha256(path)) for path in paths
-    }
-
-
-def _move(folder: Path, target: Path) -> None:
-    """Put the version in its place in one step; a version that stands there already is never touched."""
-    for written in (folder, folder / "index"):
-        _sync_folder(written)
-    try:
-        folder.rename(target)
-    except OSError as error:
-        raise BuildError(f"cannot publish to {target}: {error.strerror}; the same command tries again") from error
-    _sync_folder(target.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    shards = [shard for split in splits.values() for shard in split.shards]
+    for shard, offsets in zip(shards, workspace.read_indices([shard.file for shard in shards]), strict=True):
+        if len(offsets) != shard.records + 1 or offsets[-1] != shard.bytes:
+            raise BuildError(f"the index of {shard.file} does not fit it; remove {workspace.path} and build again")

@@ -18,12 +18,14 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from augmill.pipeline.errors import VersionError
+from augmill.pipeline.errors import MissingFileError, VersionError
 from augmill.pipeline.remote_errors import retried, told
+from augmill.pipeline.remote_listing import Listed, files_below
 
 TIMEOUT = 60.0  # seconds for one answer: a small file, or one piece of a large one
 _PIECE = 8 << 20  # bytes a request, where a file is read by ranges: some tens of milliseconds each, at no great memory
 _HTTP_PIECE = 1 << 20  # bytes a read of one long response
+_LISTING_TIMEOUT = 1800.0  # seconds for all the answers, of a thousand names each, to one listing
 _TICK = 0.1  # seconds between looks at whether to stop
 
 
@@ -145,24 +147,70 @@ class RemoteStorage:
                 return f"; there is no bucket {bucket}, or it is not for these credentials to see"
         return ""
 
+    def read_range(self, name: str, start: int, end: int) -> bytes:
+        """Read a file from `start` up to `end`, or as far as it goes; what may pass is tried again."""
+
+        def read() -> bytes:
+            return self._asked(
+                name,
+                lambda fs, path: fs._cat_file(path, start=start, end=end),
+                lambda fs, path: fs.cat_file(path, start=start, end=end),
+            )
+
+        return retried(read) if end > start else b""
+
+    def size(self, name: str) -> int:
+        """The size of a file in bytes."""
+        return int(self.info(name)["size"])
+
+    def info(self, name: str) -> dict[str, Any]:
+        """What the storage says of a file, in its own words."""
+        return retried(lambda: self._asked(name, lambda fs, path: fs._info(path), lambda fs, path: fs.info(path)))
+
+    def listed(self, under: str = "") -> dict[str, Listed]:
+        """All files at any depth below `under`, by their names from here on; none where nothing is there."""
+        try:
+            found = retried(
+                lambda: self._asked(
+                    under,
+                    lambda fs, path: fs._find(path, detail=True),
+                    lambda fs, path: fs.find(path, detail=True),
+                    timeout=_LISTING_TIMEOUT,
+                )
+            )
+        except MissingFileError:
+            return {}
+        fs, root = self._file("")
+        prefix = fs._strip_protocol(root).rstrip("/") + "/"
+        return files_below(prefix, found)
+
     def _asked(
         self,
         name: str,
         ask: Callable[[Any, str], Coroutine[Any, Any, Any]],
         ask_plainly: Callable[[Any, str], Any],
+        *,
+        doing: str = "read",
+        timeout: float | None = None,
     ) -> Any:
         try:
             fs, path = self._file(name)
             if getattr(fs, "async_impl", False):
-                return self._run(fs, ask(fs, path), None)
+                return self._run(fs, ask(fs, path), None, timeout)
             return ask_plainly(fs, path)
         except Exception as error:
-            raise told(error, f"{self.location}/{name}".rstrip("/")) from error
+            raise told(error, f"{self.location}/{name}".rstrip("/"), doing) from error
 
-    def _run(self, fs: Any, request: Coroutine[Any, Any, Any], stop: threading.Event | None) -> Any:
+    def _run(
+        self,
+        fs: Any,
+        request: Coroutine[Any, Any, Any],
+        stop: threading.Event | None,
+        timeout: float | None = None,
+    ) -> Any:
         """Wait for an answer: not longer than the timeout, and not when it is no longer wanted."""
         future = asyncio.run_coroutine_threadsafe(request, fs.loop)
-        deadline = time.monotonic() + self._timeout
+        deadline = time.monotonic() + (timeout or self._timeout)
         while True:
             try:
                 return future.result(_TICK)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from augmill.pipeline.errors import AugmillError, DownloadError, MissingFileError, VersionError
+from augmill.pipeline.errors import AugmillError, DownloadError, FileStandsError, MissingFileError, VersionError
 
 TRIES = 4  # of one file, where what fails may pass
 _PAUSE = 0.5  # seconds before the second try, twice as long before each further one
@@ -55,11 +55,12 @@ def may_pass(error: BaseException) -> bool:
     return bool(_PASSING & _kinds(error))
 
 
-def told(error: BaseException, location: str) -> AugmillError:
-    """Say in words what kept a location from being read.
+def told(error: BaseException, location: str, doing: str = "read") -> AugmillError:
+    """Say in words what kept a location from being read, or written, or whatever was being done.
 
     Returns:
-      DownloadError where it may pass, MissingFileError where nothing is there, VersionError otherwise.
+      DownloadError where it may pass, MissingFileError where nothing is there, FileStandsError where something is that
+      should not be, VersionError otherwise.
     """
     protocol = location.split("://")[0].split("::")[-1].lower()
     if isinstance(error, AugmillError):
@@ -68,16 +69,18 @@ def told(error: BaseException, location: str) -> AugmillError:
         return _missing_package(error, location, protocol)
     if isinstance(error, FileNotFoundError) or _status(error) == 404:
         return MissingFileError(f"{location} is not there")
+    if _stands(error):
+        return FileStandsError(f"{location} stands already")
     reason = " ".join(str(error).split())[:300] or type(error).__name__
     if may_pass(error):
         nothing = "no answer in time" if "TimeoutError" in _kinds(error) else reason
         return DownloadError(f"{location} cannot be reached: {nothing}")
     if _denied(error):
         return VersionError(
-            f"{location} may not be read: {reason}; give credentials by storage_options={{...}}, by FSSPEC_... in the "
-            f"environment, or as {_PACKAGES.get(_EXTRAS.get(protocol, ''), 'its library')} finds them"
+            f"{location} may not be {doing}: {reason}; give credentials by storage_options={{...}}, by FSSPEC_... in "
+            f"the environment, or as {_PACKAGES.get(_EXTRAS.get(protocol, ''), 'its library')} finds them"
         )
-    return VersionError(f"{location} cannot be read: {reason}")
+    return VersionError(f"{location} cannot be {doing}: {reason}")
 
 
 def _missing_package(error: ImportError, location: str, protocol: str) -> VersionError:
@@ -92,6 +95,11 @@ def _denied(error: BaseException) -> bool:
         return True
     # gcsfs has no class of its own for it: OSError("Forbidden: ...").
     return bool(_NO_CREDENTIALS & _kinds(error)) or str(error).startswith("Forbidden")
+
+
+def _stands(error: BaseException) -> bool:
+    """Whether a file could not be made anew because there is one; s3fs knows some stores' way of saying so alone."""
+    return isinstance(error, FileExistsError) or _status(error) == 412 or "pre-conditions you specified" in str(error)
 
 
 def _kinds(error: BaseException) -> set[str]:

@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from augmill.pipeline.driver import WORKER_DIED, order
 from augmill.pipeline.errors import BuildError, OptionError
-from augmill.pipeline.workspace import Workspace
+from augmill.pipeline.target import AnyWorkspace
 
-_TELL_SECONDS = 0.5
 # `-m` and `-c` would import what stands in the current folder before the libraries of the same name.
 _START = (
     "import sys; sys.path[:] = filter(None, sys.path); from augmill.pipeline.driver import main; main(sys.argv[1:])"
@@ -52,7 +51,12 @@ class Driver:
         self._reasons.close()
 
     def run(
-        self, workspace: Workspace, *, workers: int, beam_options: Sequence[str] = (), progress: Callable[[int], None]
+        self,
+        workspace: AnyWorkspace,
+        *,
+        workers: int,
+        beam_options: Sequence[str] = (),
+        progress: Callable[[int], None],
     ) -> None:
         """Run the unfinished blocks on this machine; once.
 
@@ -88,7 +92,7 @@ class Driver:
 
 
 def run_local(
-    workspace: Workspace, *, workers: int, beam_options: Sequence[str] = (), progress: Callable[[int], None]
+    workspace: AnyWorkspace, *, workers: int, beam_options: Sequence[str] = (), progress: Callable[[int], None]
 ) -> None:
     """Run the unfinished blocks on this machine, by a driver started for it; otherwise as `Driver.run`."""
     with Driver() as driver:
@@ -132,11 +136,11 @@ def _warnings_disabled() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def _watch(driver: subprocess.Popen[bytes], workspace: Workspace, progress: Callable[[int], None]) -> None:
+def _watch(driver: subprocess.Popen[bytes], workspace: AnyWorkspace, progress: Callable[[int], None]) -> None:
     while True:
         progress(workspace.images_done())
         with contextlib.suppress(subprocess.TimeoutExpired):
-            driver.wait(_TELL_SECONDS)
+            driver.wait(workspace.told_every)
             return
 
 
@@ -165,7 +169,7 @@ def _environment() -> dict[str, str]:
     }
 
 
-def _failure(workspace: Workspace, code: int, reason: str) -> str:
+def _failure(workspace: AnyWorkspace, code: int, reason: str) -> str:
     """Say why the job ended, in the words it left."""
     if not reason:
         ended = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"

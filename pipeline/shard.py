@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import re
 import struct
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, TypeVar
 
 import google_crc32c
 import numpy as np
@@ -25,6 +26,9 @@ HEADER = 12  # length and its checksum
 FOOTER = 4
 _LENGTH, _CRC = struct.Struct("<Q"), struct.Struct("<I")
 _WRITTEN_AT_ONCE = 1 << 16  # bytes of records that are gathered for one write
+
+
+Writer = TypeVar("Writer", bound="RecordWriter")
 
 
 class RecordError(ValueError):
@@ -55,18 +59,12 @@ def masked_crc(data: bytes) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-class ShardWriter:
-    """Writes one shard and its index, whole or not at all.
+class RecordWriter:
+    """Writes records to a file of its own that nobody else knows yet, and keeps account of them; see `finish`."""
 
-    Everything goes to files of a unique temporary name; `finish` moves them into place. Two writers of the same shard
-    never meet, and the last to finish leaves the same bytes as the first.
-    """
-
-    def __init__(self, directory: Path, index_directory: Path, name: str) -> None:
-        self._target = directory / name
-        self._index_target = index_directory / f"{name}.npy"
-        self._temporary = directory / f".{name}.{uuid.uuid4().hex}.tmp"
-        self._file: BinaryIO = self._temporary.open("wb")
+    def __init__(self, name: str, file: BinaryIO) -> None:
+        self.name = name
+        self._file = file
         self._digest = hashlib.sha256()
         self._offsets = [0]
         self._waiting: list[bytes] = []  # pieces of records that are not in the file yet
@@ -79,9 +77,9 @@ class ShardWriter:
         end = self._offsets[-1] + HEADER + len(payload) + FOOTER
         self._offsets.append(end)
         if end - self._written >= _WRITTEN_AT_ONCE:
-            self._flush()
+            self._write_out()
 
-    def _flush(self) -> None:
+    def _write_out(self) -> None:
         data = b"".join(self._waiting)
         self._digest.update(data)
         self._file.write(data)
@@ -90,24 +88,20 @@ class ShardWriter:
 
     def finish(self) -> ShardInfo:
         """Make the shard and its index durable and visible, the index first."""
-        self._flush()
-        _sync_and_close(self._file)
-        index = self._temporary.with_suffix(".index.tmp")
-        file = index.open("wb")
-        np.save(file, np.array(self._offsets, "<i8"), allow_pickle=False)
-        _sync_and_close(file)
-        index.replace(self._index_target)
-        self._temporary.replace(self._target)
-        return ShardInfo(self._target.name, len(self._offsets) - 1, self._offsets[-1], self._digest.hexdigest())
+        self._write_out()
+        self._place(index_bytes(self._offsets))
+        return ShardInfo(self.name, len(self._offsets) - 1, self._offsets[-1], self._digest.hexdigest())
+
+    def _place(self, index: bytes) -> None:
+        """Close the file and put it where it belongs, after the index whose bytes are given."""
+        raise NotImplementedError
 
     def discard(self) -> None:
         """Leave nothing behind."""
         with contextlib.suppress(OSError):  # closing flushes, which a full disk refuses again
             self._file.close()
-        self._temporary.unlink(missing_ok=True)
-        self._temporary.with_suffix(".index.tmp").unlink(missing_ok=True)
 
-    def __enter__(self) -> ShardWriter:
+    def __enter__(self: Writer) -> Writer:
         return self
 
     def __exit__(
@@ -115,6 +109,41 @@ class ShardWriter:
     ) -> None:
         if not self._file.closed or kind is not None:
             self.discard()
+
+
+class ShardWriter(RecordWriter):
+    """Writes one shard and its index, whole or not at all.
+
+    Everything goes to files of a unique temporary name; `finish` moves them into place. Two writers of the same shard
+    never meet, and the last to finish leaves the same bytes as the first.
+    """
+
+    def __init__(self, directory: Path, index_directory: Path, name: str) -> None:
+        self._target = directory / name
+        self._index_target = index_directory / f"{name}.npy"
+        self._temporary = directory / f".{name}.{uuid.uuid4().hex}.tmp"
+        super().__init__(name, self._temporary.open("wb"))
+
+    def _place(self, index: bytes) -> None:
+        _sync_and_close(self._file)
+        temporary = self._temporary.with_suffix(".index.tmp")
+        file = temporary.open("wb")
+        file.write(index)
+        _sync_and_close(file)
+        temporary.replace(self._index_target)
+        self._temporary.replace(self._target)
+
+    def discard(self) -> None:
+        super().discard()
+        self._temporary.unlink(missing_ok=True)
+        self._temporary.with_suffix(".index.tmp").unlink(missing_ok=True)
+
+
+def index_bytes(offsets: Sequence[int]) -> bytes:
+    """The bytes of an index file: a .npy of where each record begins, and of where the last one ends."""
+    file = io.BytesIO()
+    np.save(file, np.array(offsets, "<i8"), allow_pickle=False)
+    return file.getvalue()
 
 
 def _sync_and_close(file: BinaryIO) -> None:
@@ -154,14 +183,19 @@ def scan_records(path: Path) -> Iterator[tuple[int, bytes]]:
       RecordError: the file is cut short or corrupt.
     """
     with path.open("rb") as file:
-        offset = 0
-        while True:
-            header = file.read(HEADER)
-            if not header:
-                return
-            payload = _read_payload(file, header, f"{path}, record at byte {offset}")
-            yield offset, payload
-            offset += HEADER + len(payload) + FOOTER
+        yield from scan_stream(file, str(path))
+
+
+def scan_stream(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
+    """Yield what `scan_records` does of an open file, which is called `name` in errors."""
+    offset = 0
+    while True:
+        header = file.read(HEADER)
+        if not header:
+            return
+        payload = _read_payload(file, header, f"{name}, record at byte {offset}")
+        yield offset, payload
+        offset += HEADER + len(payload) + FOOTER
 
 
 def read_record(path: Path, offset: int) -> bytes:
@@ -173,6 +207,16 @@ def read_record(path: Path, offset: int) -> bytes:
     with path.open("rb", buffering=0) as file:  # which would read thousands of bytes to give the first twelve
         file.seek(offset)
         return _read_payload(file, file.read(HEADER), f"{path}, record at byte {offset}")
+
+
+def record_in(data: bytes, where: str) -> bytes:
+    """The payload of the record that `data` holds from its beginning on; `where` names it in errors.
+
+    Raises:
+      RecordError: no whole record begins there.
+    """
+    file = io.BytesIO(data)
+    return _read_payload(file, file.read(HEADER), where)
 
 
 def _read_payload(file: BinaryIO, header: bytes, where: str) -> bytes:

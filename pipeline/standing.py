@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,32 +12,35 @@ from augmill.pipeline.lineage import changes_since
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.manifest import MANIFEST
 from augmill.pipeline.spec import Spec
+from augmill.pipeline.target import AnyWorkspace, beside
 from augmill.pipeline.version import Version, list_versions, version_key
-from augmill.pipeline.workspace import Workspace
 
 
-def find_standing(spec: Spec, target: Path, say: Callable[[str], None]) -> Version | None:
+def find_standing(
+    spec: Spec, target: Path | str, workspace: AnyWorkspace, say: Callable[[str], None]
+) -> Version | None:
     """Find the version at `target` if it is this spec's, and tell what has changed since beside the spec.
 
     Raises:
       VersionError: another spec's version stands there, or something else does.
     """
-    if not (target / MANIFEST).exists():
-        if target.exists():
+    version = workspace.published()
+    if version is None:
+        if workspace.in_the_way():
             raise VersionError(f"{target} is in the way: it is no version, it has no {MANIFEST}; move it")
         return None
-    version = Version(target)
-    Workspace.beside(target).remove_if_idle()
+    workspace.remove_if_idle()
     if version.manifest.spec_digest == spec.digest():
         say(f"{spec.name} {spec.version} is already built from this spec ({version.records:,} records); nothing to do")
         for change in _changes_since(version, spec):
             say(f"note: {change} since; set another version in the spec to build with what is there now")
         return version
+    number = next_version(beside(target), storage_options=workspace.options)
     differing = differences(version.manifest.spec, spec.canonical())
     raise VersionError(
         f"{spec.name} {spec.version} is already published, from another spec, and a version never changes.\n"
         + "\n".join(f"  {line}" for line in differing)
-        + f"\nSet version: {next_version(target.parent)} in the spec to build this one beside it"
+        + f"\nSet version: {number} in the spec to build this one beside it"
     )
 
 
@@ -67,7 +70,8 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
     return [] if old == new else [f"{path}: {old!r} is published, {new!r} is in the spec"]
 
 
-def next_version(root: Path) -> str:
+def next_version(root: Path | str, *, storage_options: Mapping[str, Any] | None = None) -> str:
     """The version number to use for other data: by TFDS's rule the newest one's next major number."""
-    newest = max((version_key(version.number) for version in list_versions(root)), default=(0, 0, 0))
+    versions = list_versions(root, storage_options=storage_options)
+    newest = max((version_key(version.number) for version in versions), default=(0, 0, 0))
     return f"{newest[0] + 1}.0.0"

@@ -69,8 +69,14 @@ def _object_features(annotations: AnnotationInfo) -> dict[str, Any]:
 
 
 def write_tfds_metadata(spec: Spec, plan: Plan, splits: dict[str, Split], folder: Path) -> None:
-    """Write dataset_info.json, features.json and label.labels.txt into `folder`, which holds the shards."""
+    """Write dataset_info.json, features.json and label.labels.txt into `folder`, wherever the shards may be."""
     import tensorflow_datasets as tfds
+
+    # TFDS takes its names from a shard in the folder, of which it reads nothing else.
+    first = folder / next(shard.file for split in splits.values() for shard in split.shards)
+    elsewhere = not first.exists()
+    if elsewhere:
+        first.touch()
 
     infos = [
         tfds.core.SplitInfo(
@@ -92,3 +98,5 @@ def write_tfds_metadata(spec: Spec, plan: Plan, splits: dict[str, Split], folder
         description=f"Augmented offline by augmill: {len(spec.train_copies)} renditions of each training example.",
         supervised_keys=(IMAGE, LABEL) if plan.classes is not None else None,
     )
+    if elsewhere:
+        first.unlink()

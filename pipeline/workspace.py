@@ -17,22 +17,30 @@ import os
 import shutil
 import sys
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from augmill.pipeline.errors import BuildError
-from augmill.pipeline.plan import Plan
+from augmill.pipeline.manifest import MANIFEST, File, Manifest
+from augmill.pipeline.plan import BlockReader, Plan
+from augmill.pipeline.shard import RecordWriter, ShardWriter, file_sha256, read_index
 from augmill.pipeline.spec import Spec, add_import_paths
+from augmill.pipeline.version import Version
 
 
 class Workspace:
-    """The files of one build, by name."""
+    """The files of one build, by name, in a folder of this machine; `RemoteWorkspace` has them in an object store."""
+
+    told_every = 0.5  # seconds between looks at how far a running job is
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.plan_path = self.path / "plan.parquet"
         self.version = self.path / "version"
+        self.metadata = self.version  # where the small files that a publication writes go
         self.index = self.version / "index"
         self.log = self.path / "job.log"
         self._rows = self.path / "rows"
@@ -43,6 +51,11 @@ class Workspace:
     def beside(cls, version_path: Path) -> Workspace:
         """The workspace of the version that is to stand at `version_path`."""
         return cls(version_path.with_name(version_path.name + ".building"))
+
+    @property
+    def address(self) -> Any:
+        """What another process finds it by, as JSON has it."""
+        return str(self.path)
 
     def prepare(self, spec: Spec, plan: Plan, fingerprint: dict[str, Any]) -> list[str]:
         """Make the workspace for this build, or take up the one that an interrupted build of the same left.
@@ -69,8 +82,7 @@ class Workspace:
         for folder in (self.index, self._rows, self._progress):
             folder.mkdir(parents=True, exist_ok=True)
         plan.write(self.plan_path)
-        stored = {"spec": spec.canonical(), "base": str(spec.base), "import_paths": [p for p in sys.path if p]}
-        write_json(self.path / "spec.json", stored)
+        write_json(self.path / "spec.json", spec_to_json(spec))
         write_json(self.path / "build.json", fingerprint)  # last: without it nothing here is taken up
         return differs
 
@@ -79,12 +91,19 @@ class Workspace:
         stored = self._read_json(self.path / "spec.json")
         if stored is None:
             raise BuildError(f"{self.path} holds no readable spec.json; remove it and build again")
-        add_import_paths(stored["import_paths"])
-        return Spec(**stored["spec"]).relative_to(stored["base"])
+        return spec_from_json(stored)
 
     def plan(self) -> Plan:
         """The head of the plan that is being carried out."""
         return Plan.read(self.plan_path)
+
+    def blocks(self) -> BlockReader:
+        """What reads the plan's rows, a block at a time."""
+        return BlockReader(self.plan_path)
+
+    def open_shard(self, name: str) -> RecordWriter:
+        """Begin to write a shard, which will stand whole or not at all."""
+        return ShardWriter(self.version, self.index, name)
 
     def write_row(self, block: int, row: dict[str, Any]) -> None:
         """Note a finished block; its shards must stand already."""
@@ -162,6 +181,56 @@ class Workspace:
                 raise BuildError(f"another build is at work in {self.path}; wait for it, or stop it first") from None
             yield
 
+    def read_indices(self, shards: Sequence[str]) -> Iterator[np.ndarray]:
+        """Where the records of shards that stand begin, one shard after the other."""
+        return (read_index(self.version, shard) for shard in shards)
+
+    def sweep(self, shards: Collection[str]) -> None:
+        """Remove whatever is none of these shards, such as what a killed worker left under a temporary name."""
+        for path in [*self.version.iterdir(), *self.index.iterdir()]:
+            if path.is_file() and path.name.removesuffix(".npy") not in shards:
+                path.unlink()
+
+    def files(self, shards: Collection[str]) -> dict[str, File]:
+        """The files that will be published besides these shards."""
+        folder = self.version
+        paths = sorted(path for path in folder.rglob("*") if path.is_file() and path.name not in shards)
+        return {
+            path.relative_to(folder).as_posix(): File(bytes=path.stat().st_size, sha256=file_sha256(path))
+            for path in paths
+        }
+
+    def commit(self, manifest: Manifest) -> Version:
+        """Publish what stands, in one step; a version that is there already is never touched."""
+        write_text(self.version / MANIFEST, manifest.to_text())
+        for written in (self.version, self.index):
+            _sync_folder(written)
+        try:
+            self.version.rename(self.target)
+        except OSError as error:
+            raise BuildError(
+                f"cannot publish to {self.target}: {error.strerror}; the same command tries again"
+            ) from error
+        _sync_folder(self.target.parent)
+        return Version(self.target)
+
+    @property
+    def options(self) -> None:
+        """What the file system of a URL is told: a folder has no such."""
+        return None
+
+    def published(self) -> Version | None:
+        """The version that this workspace belongs to, if it stands."""
+        return Version(self.target) if (self.target / MANIFEST).exists() else None
+
+    def in_the_way(self) -> bool:
+        """Whether something stands where the version is to, and it is not a version."""
+        return self.target.exists()
+
+    @property
+    def target(self) -> Path:
+        return self.path.with_name(self.path.name.removesuffix(".building"))
+
     def remove_if_idle(self) -> None:
         """Remove what a build left that ended between publication and tidying up."""
         if self.path.exists():
@@ -181,9 +250,25 @@ class Workspace:
         return value if isinstance(value, dict) else None
 
 
+def spec_to_json(spec: Spec) -> dict[str, Any]:
+    """What workers are told of a spec, and of where its user's modules are."""
+    return {"spec": spec.canonical(), "base": str(spec.base), "import_paths": [path for path in sys.path if path]}
+
+
+def spec_from_json(stored: dict[str, Any]) -> Spec:
+    """The spec that `spec_to_json` wrote."""
+    add_import_paths(stored["import_paths"])
+    return Spec(**stored["spec"]).relative_to(stored["base"])
+
+
+def json_text(value: Any) -> str:
+    """JSON as it is written to files."""
+    return json.dumps(value, indent=1, ensure_ascii=False) + "\n"
+
+
 def write_json(path: Path, value: Any) -> None:
     """Write JSON as `write_text` writes text."""
-    write_text(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    write_text(path, json_text(value))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -197,6 +282,14 @@ def write_text(path: Path, text: str) -> None:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _remove(path: Path) -> None:

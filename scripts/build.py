@@ -14,7 +14,10 @@ from augmill.scripts.table import echo_effects, echo_json
 @click.command("build")
 @click.argument("spec", type=click.Path(dir_okay=False))
 @click.option(
-    "--output", required=True, type=click.Path(file_okay=False), help="ROOT; the version goes to ROOT/name/version."
+    "--output",
+    required=True,
+    type=click.Path(file_okay=False),
+    help="ROOT, a folder or a URL; the version goes to ROOT/name/version.",
 )
 @click.option("--runner", type=click.Choice(["local"]), default="local", show_default=True, help="Where the job runs.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes on this machine.  [default: one a core]")
@@ -31,7 +34,7 @@ def command(
     say = (lambda line: None) if as_json else (lambda line: click.echo(line))
     version = build(Spec.from_yaml(spec), output, workers=workers, beam_options=beam_options, say=say)
     if as_json:
-        echo_json({"path": str(version.path), "digest": version.manifest.digest, "records": version.records})
+        echo_json({"path": version.location, "digest": version.manifest.digest, "records": version.records})
     else:
         _tell(version)
 
@@ -39,10 +42,10 @@ def command(
 def _tell(version: Version) -> None:
     made = version.manifest.build
     click.echo(
-        f"{version.path}: {version.records:,} records, {size_text(version.bytes)}, in {time_text(made['seconds'])}"
+        f"{version.location}: {version.records:,} records, {size_text(version.bytes)}, in {time_text(made['seconds'])}"
     )
     if version.manifest.effects:
         echo_effects(version.manifest.effects)
     failed = version.manifest.source["failed"]
     if failed:
-        click.echo(f"{failed} examples could not be used; {version.path / 'failures.jsonl'} names them")
+        click.echo(f"{failed} examples could not be used; {version.location}/failures.jsonl names them")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -16,6 +15,7 @@ from augmill.pipeline.plan import Plan, make_plan
 from augmill.pipeline.raw_cost import RawSample
 from augmill.pipeline.source import Listing
 from augmill.pipeline.spec import Spec
+from augmill.pipeline.target import target_of
 from augmill.pipeline.units import count_text, size_text, time_text
 from augmill.scripts.table import echo_json, echo_table
 from augmill.transforms.joins import by_reference, joins_of
@@ -26,7 +26,11 @@ _ANY_SIZE = (375, 500)  # of an image, where the spec leaves sizes to the images
 @click.command("plan")
 @click.argument("spec", type=click.Path(dir_okay=False))
 @click.option(
-    "--output", default=".", show_default=True, type=click.Path(), help="ROOT of the build, for the room there."
+    "--output",
+    default=".",
+    show_default=True,
+    type=click.Path(),
+    help="ROOT of the build, for the room there; a folder or a URL.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes to reckon with.  [default: one a core]")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
@@ -41,7 +45,7 @@ def command(spec: str, output: str, workers: int | None, as_json: bool) -> None:
     plan = make_plan(parsed, listing)
     renditions = RawSample(parsed.image)
     report = run_check(parsed, plan, watch=renditions.add)
-    cost = estimate(parsed, plan, report, workers or default_workers(), Path(output).resolve())
+    cost = estimate(parsed, plan, report, workers or default_workers(), target_of(output, parsed.name, parsed.version))
     facts, raw = _facts(parsed, listing, plan, report, cost), renditions.cost()
     epoch = facts["splits"].get("train", facts)["records"]
     if as_json:
@@ -111,8 +115,9 @@ def _tell_cost(facts: dict[str, Any]) -> None:
         f"expected: {size_text(needed)} in about {time_text(facts['expected_seconds'])} "
         f"with {count_text(facts['workers'], 'worker')} (timed on {count_text(facts['sampled'], 'example')})"
     )
-    verdict = "enough" if needed <= free else "NOT ENOUGH"
-    click.echo(f"disk: {size_text(needed)} needed, {size_text(free)} free: {verdict}")
+    if free is not None:  # which nobody knows of an object store
+        verdict = "enough" if needed <= free else "NOT ENOUGH"
+        click.echo(f"disk: {size_text(needed)} needed, {size_text(free)} free: {verdict}")
 
 
 def _tell(spec: Spec, listing: Listing, facts: dict[str, Any], report: CheckReport, encodings: list[str]) -> None:

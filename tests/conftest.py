@@ -286,7 +286,7 @@ def publish_version() -> Callable[..., Any]:
             materialize(block)
         facts = {"started": "2001-01-01T00:00:00+00:00", "seconds": 1.0, "workers": 1}
         lineage = {"libraries": library_versions(), "code": user_code(spec)}
-        version = publish(spec, plan, workspace, target, build=facts, **lineage)
+        version = publish(spec, plan, workspace, build=facts, **lineage)
         workspace.remove()
         return version
 
