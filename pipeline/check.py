@@ -70,6 +70,7 @@ def _open_samples(spec: Spec, plan: Plan, samples: int, report: CheckReport) -> 
     seconds = []
     # The plan begins with train in hashed order: its first examples are a fair sample.
     rows = plan.table.slice(0, samples).to_pylist()
+    reader.expect(rows)
     for row in tqdm(rows, desc="reading", unit="image", leave=False, disable=None):
         start = time.perf_counter()
         try:

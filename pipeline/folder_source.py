@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePath
 
 from augmill.pipeline.errors import SourceError
 from augmill.pipeline.image import EXTENSIONS
@@ -40,19 +41,43 @@ def list_folder(root: Path, *, links_outside: bool = False) -> Listing:
     """
     if not root.is_dir():
         raise SourceError(f"source folder {root} {'is not a folder' if root.exists() else 'does not exist'}")
-    top = _folders(root)
-    splits = _split_folders(top)
-    classes = sorted({folder.name for parent in (top if splits else [root]) for folder in _folders(parent)})
+    folders = {(top.name,): _folders(top) if top.name.lower() in SPLIT_FOLDERS else [] for top in _folders(root)}
+    below = [(*top, folder.name) for top, inner in folders.items() for folder in inner]
+    files = ((path.relative_to(root).parts, size) for path, size in walk_files(root, links_outside=links_outside))
+    return list_classes(str(root), root, files, [*folders, *below])
+
+
+def list_classes(
+    root_name: str,
+    root: Path | str,
+    files: Iterable[tuple[tuple[str, ...], int]],
+    folders: Iterable[tuple[str, ...]],
+    states: Mapping[str, str] | None = None,
+) -> Listing:
+    """List images by their files' paths and sizes, whatever they were found by.
+
+    Args:
+      root_name, root: where the paths start from.
+      files: each file's path, as its parts, and its size.
+      folders: the paths of the folders in the root, and of those in folders that are called as splits are.
+      states: as `Listing` has them.
+
+    Raises:
+      SourceError: as `list_folder`.
+    """
+    folders = [*folders]
+    splits = _split_folders(folders)
+    depth = 2 if splits else 1
+    classes = sorted({folder[-1] for folder in folders if len(folder) == depth})
     if not classes:
-        raise SourceError(f"source folder {root} has no class folders; images belong in {root}/<class>/")
+        raise SourceError(f"source folder {root_name} has no class folders; images belong in {root_name}/<class>/")
     labels = {name: label for label, name in enumerate(classes)}
 
     addresses, outside, bad, ignored, filled = [], [], list[BadExample](), Counter[str](), set()
-    for path, size in walk_files(root, links_outside=links_outside):
-        parts = path.relative_to(root).parts
-        depth = 2 if splits else 1
-        if path.suffix.lower() not in EXTENSIONS:
-            ignored[path.suffix.lower() or path.name] += 1
+    for parts, size in files:
+        suffix = PurePath(parts[-1]).suffix.lower()
+        if suffix not in EXTENSIONS:
+            ignored[suffix or parts[-1]] += 1
         elif len(parts) <= depth:
             outside.append("/".join(parts))
         else:
@@ -68,21 +93,23 @@ def list_folder(root: Path, *, links_outside: bool = False) -> Listing:
     if outside:
         layout = "<split>/<class>/" if splits else "<class>/"
         raise SourceError(
-            f"{len(outside)} images in {root} stand outside of a class folder ({some(outside)}); "
+            f"{len(outside)} images in {root_name} stand outside of a class folder ({some(outside)}); "
             f"move them into {layout}"
         )
     empty = [name for name in classes if name not in filled]
     if not addresses:
-        raise SourceError(f"source folder {root} holds no image; it may hold {', '.join(sorted(EXTENSIONS))}")
+        raise SourceError(f"source folder {root_name} holds no image; it may hold {', '.join(sorted(EXTENSIONS))}")
     if empty:
-        raise SourceError(f"class folders of {root} without an image: {some(empty)}; fill or remove them")
-    return Listing(root, "file", None, make_table(addresses, str(root)), classes, bad, ignored)
+        raise SourceError(f"class folders of {root_name} without an image: {some(empty)}; fill or remove them")
+    return Listing(root, "file", None, make_table(addresses, root_name), classes, bad, ignored, states=states)
 
 
-def _split_folders(top: list[Path]) -> dict[str, str] | None:
+def _split_folders(folders: Iterable[tuple[str, ...]]) -> dict[str, str] | None:
     """Map the names of split folders to splits, or None where the top level holds classes."""
-    if top and all(folder.name.lower() in SPLIT_FOLDERS and _folders(folder) for folder in top):
-        return {folder.name: SPLIT_FOLDERS[folder.name.lower()] for folder in top}
+    top = {folder[0] for folder in folders}
+    holding = {folder[0] for folder in folders if len(folder) > 1}
+    if top and holding == top and all(name.lower() in SPLIT_FOLDERS for name in top):
+        return {name: SPLIT_FOLDERS[name.lower()] for name in top}
     return None
 
 

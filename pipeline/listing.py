@@ -12,9 +12,11 @@ from augmill.pipeline.coco_source import list_coco
 from augmill.pipeline.errors import SourceError
 from augmill.pipeline.folder_source import list_folder
 from augmill.pipeline.image_header import Limits, bytes_problem
+from augmill.pipeline.remote_source import check_source_urls, list_remote_folder, list_remote_tfrecord, places
 from augmill.pipeline.segmentation_source import list_segmentation
 from augmill.pipeline.source import BadExample, Listing, mask_of
 from augmill.pipeline.spec import Spec
+from augmill.pipeline.storage import is_url
 from augmill.pipeline.tfds_source import list_tfds
 from augmill.pipeline.tfrecord_source import list_tfrecord
 
@@ -33,7 +35,12 @@ def list_source(spec: Spec) -> Listing:
 def _list(spec: Spec) -> Listing:
     source = spec.source
     group = spec.group_by.feature if spec.group_by is not None else None
+    check_source_urls(source)
     try:
+        if is_url(str(source.folder)):
+            return list_remote_folder(str(source.folder))
+        if any(is_url(place) for place in places(source.tfrecord)):
+            return list_remote_tfrecord(source, group)
         if source.folder is not None:
             folder = Path(os.path.normpath(spec.base / source.folder))
             return list_folder(folder, links_outside=source.links_outside)

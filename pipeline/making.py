@@ -88,6 +88,7 @@ def make_records(
     Yields:
       Each example in its turn, with its records or with what is wrong with it.
     """
+    reader.expect(rows)
     for group, ahead in _groups(renderer, reader, rows, copies, source):
         opened = [making for making in group if making.opened is not None]
         for making in opened[:measured]:

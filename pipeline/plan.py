@@ -18,6 +18,7 @@ from augmill.pipeline.shard import shard_name
 from augmill.pipeline.source import BadExample, Listing, Reader
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.splits import assign_splits
+from augmill.pipeline.storage import is_url
 from augmill.transforms.randomness import keyed_digest
 
 _FEWEST, _MOST = 32, 1000  # examples a block, unless the spec says
@@ -71,6 +72,10 @@ class Plan:
 
     def reader(self) -> Reader:
         """What reads the examples behind the plan's rows."""
+        if is_url(self.root):
+            from augmill.pipeline.remote_reader import RemoteReader
+
+            return RemoteReader(self.root, self.container, self.image_feature, self.annotations)
         return Reader(Path(self.root), self.container, self.image_feature, self.annotations)
 
     def split_of(self, block: int) -> str:

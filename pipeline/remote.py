@@ -157,7 +157,10 @@ class RemoteStorage:
                 lambda fs, path: fs.cat_file(path, start=start, end=end),
             )
 
-        return retried(read) if end > start else b""
+        found = retried(read) if end > start else b""
+        if len(found) > end - start:
+            raise VersionError(f"{self.location}/{name} cannot be read in parts, which its server does not give")
+        return found
 
     def size(self, name: str) -> int:
         """The size of a file in bytes."""
@@ -183,6 +186,19 @@ class RemoteStorage:
         fs, root = self._file("")
         prefix = fs._strip_protocol(root).rstrip("/") + "/"
         return files_below(prefix, found)
+
+    def globbed(self, pattern: str) -> dict[str, Listed]:
+        """The files whose names match a pattern of *, ? and [...], where ** matches folders too."""
+        found = retried(
+            lambda: self._asked(
+                pattern,
+                lambda fs, path: fs._glob(path, detail=True),
+                lambda fs, path: fs.glob(path, detail=True),
+                timeout=_LISTING_TIMEOUT,
+            )
+        )
+        fs, root = self._file("")
+        return files_below(fs._strip_protocol(root).rstrip("/") + "/", found)
 
     def _asked(
         self,

@@ -84,9 +84,10 @@ class Listing:
       bad: examples that were found but cannot be used.
       ignored: files passed over because they are no images, counted by extension.
       annotations: what is known of the annotations.
+      states: of files at a URL, what changes whenever their content does, by uri; None for files of this machine.
     """
 
-    root: Path
+    root: Path | str
     container: str
     image_feature: str | None
     addresses: pa.Table
@@ -94,6 +95,7 @@ class Listing:
     bad: list[BadExample] = field(default_factory=list)
     ignored: Counter[str] = field(default_factory=Counter)
     annotations: AnnotationInfo = NO_ANNOTATIONS
+    states: Mapping[str, str] | None = None
 
     def __post_init__(self) -> None:
         for names in (self.classes or [], self.annotations.classes, self.annotations.mask_classes):
@@ -104,8 +106,11 @@ class Listing:
         digest = hashlib.sha256()
         masks = [found[0] for found in map(mask_of, self.addresses.column("annotations").to_pylist()) if found]
         for uri in sorted({*self.addresses.column("uri").to_pylist(), *masks}):
+            if self.states is not None:
+                digest.update(repr((uri, self.states.get(uri))).encode())
+                continue
             try:
-                status = (self.root / uri).stat()
+                status = Path(self.root, uri).stat()
                 digest.update(repr((uri, status.st_size, status.st_mtime_ns)).encode())
             except OSError as error:
                 digest.update(repr((uri, error.errno)).encode())
@@ -192,12 +197,19 @@ class Reader:
     """Reads the encoded image behind an address, and its annotations."""
 
     def __init__(
-        self, root: Path, container: str, image_feature: str | None, annotations: AnnotationInfo = NO_ANNOTATIONS
+        self,
+        root: Path | str,
+        container: str,
+        image_feature: str | None,
+        annotations: AnnotationInfo = NO_ANNOTATIONS,
     ) -> None:
         self._root, self._container, self._image_feature = root, container, image_feature
         self._folder = str(root).rstrip("/")
         self._info = annotations
         self._array_record: tuple[str, Any] | None = None  # the file read last, open
+
+    def expect(self, addresses: Sequence[Mapping[str, Any]]) -> None:
+        """Be told which examples will be read, in their order: files of this machine are read when they are."""
 
     def read_example(self, address: Mapping[str, Any]) -> Encoded:
         """Return the encoded image and the annotations of an `Address`, as a row of the plan has it.
@@ -209,7 +221,7 @@ class Reader:
         """
         uri, offset, length = address["uri"], address["offset"], address["length"]
         if self._container != "file":
-            example = self._example(uri, offset)
+            example = self._example(uri, offset, length)
             found = read_annotations(example, self._info) if self._info.kinds else None
             return Encoded(self._image_of(example), found)
         text = address.get("annotations")
@@ -225,7 +237,9 @@ class Reader:
           OSError: the file cannot be read.
           RecordError: the record is not what it was when the source was listed.
         """
-        return self._file(uri, length) if self._container == "file" else self._image_of(self._example(uri, offset))
+        if self._container == "file":
+            return self._file(uri, length)
+        return self._image_of(self._example(uri, offset, length))
 
     def _file(self, uri: str, length: int) -> bytes:
         # Bare system calls: Python's own file takes longer to make than a small image to read.
@@ -241,8 +255,8 @@ class Reader:
             os.close(file)
         raise RecordError(f"{Path(uri).name} changed since it was listed: {length} bytes then, {size} now")
 
-    def _example(self, uri: str, offset: int) -> dict[str, list[Any]]:
-        path = self._root / uri
+    def _example(self, uri: str, offset: int, length: int) -> dict[str, list[Any]]:
+        path = Path(self._root, uri)
         array = self._container == "array_record"
         return decode_example(self._read_array_record(path, offset) if array else read_record(path, offset))
 

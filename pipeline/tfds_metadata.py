@@ -72,12 +72,11 @@ def write_tfds_metadata(spec: Spec, plan: Plan, splits: dict[str, Split], folder
     """Write dataset_info.json, features.json and label.labels.txt into `folder`, wherever the shards may be."""
     import tensorflow_datasets as tfds
 
-    # TFDS takes its names from a shard in the folder, of which it reads nothing else.
-    first = folder / next(shard.file for split in splits.values() for shard in split.shards)
-    elsewhere = not first.exists()
-    if elsewhere:
-        first.touch()
-
+    # TFDS looks for a shard of each split by its name, and reads nothing of it.
+    firsts = [folder / split.shards[0].file for split in splits.values()]
+    missing = [path for path in firsts if not path.exists()]
+    for path in missing:
+        path.touch()
     infos = [
         tfds.core.SplitInfo(
             name=name,
@@ -98,5 +97,5 @@ def write_tfds_metadata(spec: Spec, plan: Plan, splits: dict[str, Split], folder
         description=f"Augmented offline by augmill: {len(spec.train_copies)} renditions of each training example.",
         supervised_keys=(IMAGE, LABEL) if plan.classes is not None else None,
     )
-    if elsewhere:
-        first.unlink()
+    for path in missing:
+        path.unlink()

@@ -7,7 +7,7 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,16 +66,21 @@ class RecordScan:
 
     def add_file(self, path: Path, uri: str, split: str | None) -> int:
         """Scan one TFRecord file; return its number of records."""
-        number = 0
         try:
-            for offset, payload in scan_records(path):
-                self.add_record(payload, f"{uri}#{number}", uri, offset, split)
-                number += 1
-            return number
-        except RecordError as error:
-            raise SourceError(str(error)) from error
+            return self.add_records(scan_records(path), uri, split)
         except OSError as error:
             raise SourceError(f"{path} cannot be read: {error.strerror}") from error
+
+    def add_records(self, records: Iterator[tuple[int, bytes]], uri: str, split: str | None) -> int:
+        """Note the records of one file, each with its offset; return their number."""
+        number = 0
+        try:
+            for offset, payload in records:
+                self.add_record(payload, f"{uri}#{number}", uri, offset, split)
+                number += 1
+        except RecordError as error:
+            raise SourceError(str(error)) from error
+        return number
 
     def add_record(self, payload: bytes, default_key: str, uri: str, offset: int, split: str | None) -> None:
         """Note one record, good or bad."""
@@ -111,7 +116,9 @@ class RecordScan:
         self._met[digest] += 1
         return digest if self._met[digest] == 1 else f"{digest}#{self._met[digest]}"
 
-    def listing(self, root: Path, container: str, classes: list[str] | None) -> Listing:
+    def listing(
+        self, root: Path | str, container: str, classes: list[str] | None, states: Mapping[str, str] | None = None
+    ) -> Listing:
         """Close the scan."""
         labels = [found[4] for found in self._found]
         names, numbers = _number_labels(labels, classes) if self._features.label else (None, [NO_LABEL] * len(labels))
@@ -135,6 +142,7 @@ class RecordScan:
             names,
             self._bad,
             annotations=self._annotations.info(),
+            states=states,
         )
 
 

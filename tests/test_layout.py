@@ -72,6 +72,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"source", "adopt", "numpy_decoding", "stream", "epoch_reader", "loader_options"},
         {"folder_source", "tfrecord_source", "coco_source", "tfds_features", "lineage", "loader"},
         {"splits"},
+        {"remote_reader", "remote_source"},
         {"segmentation_source", "tfds_source", "plan", "renderer", "resume", "doctor"},
         {"listing", "workspace", "tfds_metadata", "judgement", "making", "diagnosis"},
         {"remote_workspace", "estimate", "check", "preview", "replay"},
