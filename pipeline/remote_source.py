@@ -65,7 +65,7 @@ def list_remote_folder(url: str) -> Listing:
       SourceError: as `list_folder`. VersionError, DownloadError: the storage cannot be read.
     """
     storage = RemoteStorage(url)
-    found = {name: file for name, file in storage.listed().items() if "/." not in f"/{name}"}
+    found = {name: file for name, file in storage.listed().items() if "/." not in f"/{name}".rpartition("/")[0]}
     if not found:
         raise SourceError(f"source folder {storage.location} holds nothing{storage.hint}")
     names = [tuple(name.split("/")) for name in sorted(found)]
