@@ -167,7 +167,7 @@ class Materializer:
             for writer in writers:
                 stack.push(writer)
             with ThreadPoolExecutor(_FLUSHERS) as flushers:  # a disk does many at once in little more than one's time
-                row["shards"] = [shard._asdict() for shard in flushers.map(RecordWriter.finish, writers)]
+                row["shards"] = [shard._asdict() for shard in flushers.map(lambda writer: writer.finish(), writers)]
             self._workspace.write_row(row["block"], row)
         return row
 
