@@ -115,5 +115,3 @@ def _split_folders(folders: Iterable[tuple[str, ...]]) -> dict[str, str] | None:
 
 def _folders(parent: Path) -> list[Path]:
     return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith("."))
-
-
