@@ -20,7 +20,7 @@ class RemoteFile(io.RawIOBase):
     def __init__(self, storage: RemoteStorage, name: str, *, piece: int = PIECE, ahead: bool = False) -> None:
         super().__init__()
         self._storage, self._name, self._piece = storage, name, piece
-        self._size = storage.size(name)
+        self.size = storage.size(name)
         self._place = 0
         self._start, self._held = 0, b""
         self._threads = ThreadPoolExecutor(1, "ahead") if ahead else None
@@ -36,12 +36,12 @@ class RemoteFile(io.RawIOBase):
         return self._place
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._size}[whence]
+        self._place = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self.size}[whence]
         return self._place
 
     def readinto(self, buffer: Any) -> int:
         view = memoryview(buffer).cast("B")
-        wanted = min(len(view), self._size - self._place)
+        wanted = min(len(view), self.size - self._place)
         if wanted <= 0:
             return 0
         if not self._start <= self._place < self._start + len(self._held):
@@ -59,15 +59,15 @@ class RemoteFile(io.RawIOBase):
 
     def _hold(self, start: int, length: int) -> None:
         """Have the bytes from `start` on at hand, as many as asked for where the file has them."""
-        end = min(start + length, self._size)
+        end = min(start + length, self.size)
         if self._next is not None and self._next[0] == start:
             data = self._next[1].result()
         else:
             data = self._storage.read_range(self._name, start, end)
         self._start, self._held, self._next = start, data, None
         after = start + len(data)
-        if self._threads is not None and data and after < self._size:
+        if self._threads is not None and data and after < self.size:
             reading = self._threads.submit(
-                self._storage.read_range, self._name, after, min(after + self._piece, self._size)
+                self._storage.read_range, self._name, after, min(after + self._piece, self.size)
             )
             self._next = (after, reading)

@@ -103,7 +103,7 @@ def list_remote_tfrecord(source: SourceSpec, group: str | None = None) -> Listin
     for split, name in tqdm(files, desc="scanning", unit="file", leave=False, disable=None):
         with RemoteFile(storage, name, piece=_SCANNED_AT_ONCE, ahead=True) as raw:
             file = io.BufferedReader(raw, 1 << 20)
-            scan.add_records(scan_stream(file, f"{storage.location}/{name}"), name, split)
+            scan.add_records(scan_stream(file, raw.size, f"{storage.location}/{name}"), name, split)
     return scan.listing(storage.location, "tfrecord", source.classes, _states(found))
 
 

@@ -183,17 +183,17 @@ def scan_records(path: Path) -> Iterator[tuple[int, bytes]]:
       RecordError: the file is cut short or corrupt.
     """
     with path.open("rb") as file:
-        yield from scan_stream(file, str(path))
+        yield from scan_stream(file, os.fstat(file.fileno()).st_size, str(path))
 
 
-def scan_stream(file: BinaryIO, name: str) -> Iterator[tuple[int, bytes]]:
-    """Yield what `scan_records` does of an open file, which is called `name` in errors."""
+def scan_stream(file: BinaryIO, size: int, name: str) -> Iterator[tuple[int, bytes]]:
+    """Yield what `scan_records` does of an open file of `size` bytes, which is called `name` in errors."""
     offset = 0
     while True:
         header = file.read(HEADER)
         if not header:
             return
-        payload = _read_payload(file, header, f"{name}, record at byte {offset}")
+        payload = _read_payload(file, header, size - offset - HEADER, f"{name}, record at byte {offset}")
         yield offset, payload
         offset += HEADER + len(payload) + FOOTER
 
@@ -206,7 +206,8 @@ def read_record(path: Path, offset: int) -> bytes:
     """
     with path.open("rb", buffering=0) as file:  # which would read thousands of bytes to give the first twelve
         file.seek(offset)
-        return _read_payload(file, file.read(HEADER), f"{path}, record at byte {offset}")
+        left = os.fstat(file.fileno()).st_size - offset - HEADER
+        return _read_payload(file, file.read(HEADER), left, f"{path}, record at byte {offset}")
 
 
 def record_in(data: bytes, where: str) -> bytes:
@@ -216,10 +217,10 @@ def record_in(data: bytes, where: str) -> bytes:
       RecordError: no whole record begins there.
     """
     file = io.BytesIO(data)
-    return _read_payload(file, file.read(HEADER), where)
+    return _read_payload(file, file.read(HEADER), len(data) - HEADER, where)
 
 
-def _read_payload(file: BinaryIO, header: bytes, where: str) -> bytes:
+def _read_payload(file: BinaryIO, header: bytes, left: int, where: str) -> bytes:
     if len(header) < HEADER:
         raise RecordError(f"{where}: the file ends inside a record's header")
     if _CRC.unpack_from(header, 8)[0] != masked_crc(header[:8]):
@@ -228,8 +229,7 @@ def _read_payload(file: BinaryIO, header: bytes, where: str) -> bytes:
         )
     length = _LENGTH.unpack_from(header)[0]
     # Room is made for as many bytes as are asked for: a length is not to be believed before it fits into the file.
-    fits = length + FOOTER <= os.fstat(file.fileno()).st_size - file.tell()
-    rest = file.read(length + FOOTER) if fits else b""
+    rest = file.read(length + FOOTER) if length + FOOTER <= left else b""
     if len(rest) < length + FOOTER:
         raise RecordError(f"{where}: the file ends inside a record of {length} bytes")
     payload = rest[:length]
