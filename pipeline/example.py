@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from google.protobuf.message import DecodeError
 
@@ -56,32 +57,82 @@ def _message_class() -> Any:
 def encode_example(features: Mapping[str, FeatureValue]) -> bytes:
     """Serialise features as a `tf.train.Example`.
 
+    The bytes are put together here, most of them from parts that stay the same: to fill protobuf's objects takes three
+    times as long. https://protobuf.dev/programming-guides/encoding
+
+    Raises:
+      ValueError: a whole number does not fit in 64 bits.
+
     >>> encode_example({"label": 3}).hex()
     '0a100a0e0a056c6162656c12051a030a0103'
     """
-    example = _message_class()()
-    written = example.features.feature
-    for name, value in features.items():
-        feature = written[name]
+    parts: list[bytes] = []
+    for name in sorted(features):
+        value = features[name]
         if isinstance(value, bytes):
-            feature.bytes_list.value.append(value)
+            parts += (_before_bytes(name, len(value)), value)
         elif isinstance(value, int):
-            feature.int64_list.value.append(value)
+            parts.append(_whole_number(name, value))
         else:
-            _fill(feature, value if isinstance(value, list) else [value])
-    serialized: bytes = example.SerializeToString(deterministic=True)
-    return serialized
+            parts.append(_entry(name, _feature(value if isinstance(value, list) else [value])))
+    return b"".join((_FIRST, _varint(sum(map(len, parts))), *parts))
 
 
-def _fill(feature: Any, values: list[Any]) -> None:
+# Before a value with a length stands its tag, of the number of the field.
+_FIRST, _SECOND, _THIRD = b"\x0a", b"\x12", b"\x1a"
+
+
+def _field(tag: bytes, value: bytes) -> bytes:
+    return b"".join((tag, _varint(len(value)), value))
+
+
+def _entry(name: str, feature: bytes) -> bytes:
+    return _field(_FIRST, _field(_FIRST, name.encode()) + _field(_SECOND, feature))
+
+
+def _feature(values: list[Any]) -> bytes:
     if not values:
-        return  # a feature of no kind, which every reader takes for an empty one of the kind it expects
+        return b""  # of no kind, which every reader takes for an empty one of the kind it expects
     if isinstance(values[0], bytes):
-        feature.bytes_list.value.extend(values)
-    elif isinstance(values[0], float):
-        feature.float_list.value.extend(values)
-    else:
-        feature.int64_list.value.extend(values)
+        return _field(_FIRST, b"".join([_field(_FIRST, value) for value in values]))
+    if isinstance(values[0], float):
+        with np.errstate(over="ignore"):  # what is too large for 32 bits is infinite
+            return _field(_SECOND, _field(_FIRST, np.array(values, "<f4").tobytes()))
+    return _field(_THIRD, _field(_FIRST, b"".join([_varint(_unsigned(value)) for value in values])))
+
+
+@lru_cache(maxsize=4096)
+def _whole_number(name: str, value: int) -> bytes:
+    """The entry of a feature of one whole number."""
+    return _entry(name, _feature([value]))
+
+
+@lru_cache(maxsize=4096)
+def _before_bytes(name: str, length: int) -> bytes:
+    """The entry of a feature of bytes of this length, up to these."""
+    head, size = b"", length
+    for tag in (_FIRST, _FIRST, _field(_FIRST, name.encode()) + _SECOND, _FIRST):  # from the inside out
+        head = tag + _varint(size) + head
+        size = len(head) + length
+    return head
+
+
+def _unsigned(value: int) -> int:
+    """A whole number as the 64 bits that hold it."""
+    if not -(1 << 63) <= value < 1 << 63:
+        raise ValueError(f"a whole number of a record must fit in 64 bits, got {value}")
+    return int(value) & 0xFFFFFFFFFFFFFFFF
+
+
+@lru_cache(maxsize=4096)
+def _varint(number: int) -> bytes:
+    """A number of at least 0, seven bits a byte, the lowest first; each byte but the last has the highest bit set."""
+    found = bytearray()
+    while number > 0x7F:
+        found.append(number & 0x7F | 0x80)
+        number >>= 7
+    found.append(number)
+    return bytes(found)
 
 
 def decode_example(data: bytes) -> dict[str, list[Any]]:

@@ -13,12 +13,14 @@ from functools import partial
 from typing import Any, TypeVar
 
 from augmill.pipeline.annotations import Annotations
-from augmill.pipeline.renderer import Noted, Renderer
+from augmill.pipeline.notes import Noted
+from augmill.pipeline.renderer import Renderer
 from augmill.pipeline.shard import RecordError
 from augmill.pipeline.source import Reader
 from augmill.transforms.ahead import DrawsAhead
 from augmill.transforms.base import Sample, TransformError
 from augmill.transforms.policy import Peers
+from augmill.transforms.together import carry_out_together
 
 T = TypeVar("T")
 
@@ -144,15 +146,21 @@ def _make_copies(
     renderer: Renderer, group: Sequence[Making], copies: Sequence[int], peers: Peers, ahead: DrawsAhead | None
 ) -> None:
     """Render, encode and put in records some copies of each example of a group."""
-    rendered = []
+    begun = []
     for making in group:
         assert making.opened is not None
-        render = partial(renderer.render, making.opened, making.row["key"], measured=making.measured)
+        begin = partial(renderer.begin, making.opened, making.row["key"], measured=making.measured)
         for copy in copies:
-            made = making.attempt(render, copy, peers, ahead)
-            if made is not None:
-                rendered.append((making, copy, *made))
+            one = making.attempt(begin, copy, peers, ahead)
+            if one is not None:
+                begun.append((making, copy, one))
         making.noted.append(renderer.take())
+    carry_out_together(one.by for _, _, one in begun)
+    rendered = []
+    for making, copy, one in begun:
+        sample = making.attempt(renderer.finish, one, copy)
+        if sample is not None:
+            rendered.append((making, copy, sample, one.steps))
     ahead_lines = renderer.lines_ahead([sample for _, _, sample, _ in rendered])
     images = [
         making.attempt(renderer.encode, sample, lines)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from augmill.pipeline.example import AUGMENTATION, COPY, IMAGE, KEY, LABEL, SOFT
 from augmill.pipeline.image import decode_image, encode_image, fit_image, fit_motion
 from augmill.pipeline.image_header import check_limits
 from augmill.pipeline.labels import check_labels, soft_label
+from augmill.pipeline.notes import Notes
 from augmill.pipeline.object_counts import left_out, net, storable
 from augmill.pipeline.opening import open_image
 from augmill.pipeline.peers import BlockPeers
@@ -27,21 +27,21 @@ from augmill.transforms.ahead import DrawsAhead
 from augmill.transforms.audit import Effect, Effects
 from augmill.transforms.base import Params, Sample, Transform, TransformError
 from augmill.transforms.policy import Observer, Peers, Step
+from augmill.transforms.rendering import PlainRendering, Rendering, finished
 from augmill.transforms.user_code import UserCode
 
-_COUNTED_AT_ONCE = 4000  # applications
 _ATTEMPTS = 10  # draws of a rendition that loses every object before the image is kept as it is
 
 
-class Noted(NamedTuple):
-    """What happened in renditions that may be written: steps carried out, what was measured of them, and objects."""
+class Begun(NamedTuple):
+    """A copy in the making: its rendering, its steps, and what it is made of, or None where it is made already."""
 
+    by: Rendering
     steps: list[Step]
-    effects: list[Effect]
-    objects: Counter[str]
+    opened: Sample | None
 
 
-class Renderer:
+class Renderer(Notes):
     """Turns encoded images into the records of all their copies."""
 
     def __init__(
@@ -58,11 +58,8 @@ class Renderer:
         self._annotations = annotations
         self._may_relabel = any(isinstance(op, UserCode) for _, op in self._policy.leaves())
         self._weighs_classes = spec.mixes and classes is not None
-        self._effects = effects if effects is not None else Effects(self._policy.leaves())
-        self.objects = Counter[str]()
         self._observer = observer
-        self._noted = Noted([], [], Counter())
-        self._counted: list[tuple[str, Params]] = []  # of those that count, which are added up many at once
+        super().__init__(effects if effects is not None else Effects(self._policy.leaves()))
 
     def open(self, encoded: bytes, label: int, annotations: Annotations | None = None) -> Sample:
         """Decode an image, attach its annotations, and bring both to the size at which the ops work.
@@ -76,10 +73,11 @@ class Renderer:
         if annotations is None and size is not None and self.joins:
             return Sample(open_image(encoded, size, image.fit, image.channels, limits), known)
         pixels = decode_image(encoded, image.channels, limits)
-        said = Annotations() if annotations is None else annotations
-        if said.mask is not None:
-            check_limits(said.mask, limits, "its mask")
-        sample = said.attach(pixels, known, self._annotations, mask_fill=self._spec.annotations.mask_fill)
+        if annotations is None:
+            return self._fitted(Sample(pixels, known, mask_fill=self._spec.annotations.mask_fill), size)
+        if annotations.mask is not None:
+            check_limits(annotations.mask, limits, "its mask")
+        sample = annotations.attach(pixels, known, self._annotations, mask_fill=self._spec.annotations.mask_fill)
         return self._fitted(sample, size)
 
     def _fitted(self, sample: Sample, size: tuple[int, int] | None) -> Sample:
@@ -146,6 +144,38 @@ class Renderer:
         self._count_objects(**counts, given_up=1 if copy > 0 else 0)
         return finished, []
 
+    def begin(
+        self,
+        opened: Sample,
+        key: str,
+        copy: int,
+        peers: Peers | None = None,
+        ahead: DrawsAhead | None = None,
+        *,
+        measured: bool = False,
+    ) -> Begun:
+        """Begin to make one copy, as `render` does, and leave work on pixels to be done for many copies at once.
+
+        What has annotations, by which a rendition may be rejected, is made at once.
+        """
+        if copy == 0 or opened.has_annotations or not self.joins:
+            sample, steps = self.render(opened, key, copy, peers, ahead, measured=measured)
+            return Begun(PlainRendering(sample), steps, None)
+        by, steps = self._policy.begin(opened, seed=self._spec.seed, key=key, copy=copy, peers=peers, ahead=ahead)
+        self._noted.steps.extend(steps)
+        if measured:
+            self.measure(opened, steps, peers)
+        return Begun(by, steps, opened)
+
+    def finish(self, begun: Begun, copy: int) -> Sample:
+        """Finish what `begin` began; `carry_out_together` may have done most of it.
+
+        Raises:
+          TransformError: an op cannot do this image.
+        """
+        sample = finished(begun.by.sample())
+        return sample if begun.opened is None else self._finished(sample, begun.opened, copy)[0]
+
     @property
     def joins(self) -> bool:
         """Whether kernels are joined, so that what an op does cannot be seen as it is done."""
@@ -177,11 +207,6 @@ class Renderer:
                 self._observer(at, op, params, before, after)
 
         return observe
-
-    def _count_objects(self, **counts: int) -> None:
-        for name, count in counts.items():
-            if count:
-                self._noted.objects[name] += count
 
     def _unaugmented(self, opened: Sample, copy: int) -> tuple[Sample, dict[str, int]]:
         """The image as it is, by the limits of its copy; with every object where none would be left by these."""
@@ -217,31 +242,6 @@ class Renderer:
         if annotations is not None and opened.objects is not None:
             lost = (annotations.count - len(opened.objects)) * copies
             self._count_objects(seen=lost, cut_off=lost)
-
-    def take(self) -> Noted:
-        """Hand over what has been noted since the last time, to be counted if its example is written."""
-        noted, self._noted = self._noted, Noted([], [], Counter())
-        return noted
-
-    def count(self, noted: Iterable[Noted]) -> None:
-        """Count what was noted of renditions that are written."""
-        for steps, effects, objects in noted:
-            self._counted += [(at, params) for at, _, params in steps]
-            self._effects.merge(effects)
-            if objects:
-                self.objects += objects
-        if len(self._counted) >= _COUNTED_AT_ONCE:
-            self._add_up()
-
-    @property
-    def effects(self) -> Effects:
-        """What the ops did to all that has been counted."""
-        self._add_up()
-        return self._effects
-
-    def _add_up(self) -> None:
-        self._effects.count(self._counted)
-        self._counted.clear()
 
     def lines_ahead(self, samples: Sequence[Sample]) -> list[np.ndarray | None]:
         """Filter the lines of renditions that are to be PNGs, all at once; `encode` is faster with them."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from augmill.transforms import randomness
 from augmill.transforms.ahead import DrawsAhead
 from augmill.transforms.base import Sample
 from augmill.transforms.grammar import parse_policy
@@ -49,3 +50,21 @@ def test_a_policy_gives_the_same_rendition_with_and_without(photo: np.ndarray, a
         without, plain_steps = policy.run(Sample(photo), **name)  # type: ignore[arg-type]
         assert steps == plain_steps
         assert np.array_equal(with_it.image, without.image)
+
+
+def test_every_op_that_draws_has_its_draws_made_ahead(photo: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
+    augment = [
+        {"tf.image.resize_with_crop_or_pad": {"target_height": 250, "target_width": 250}},
+        "tf.image.random_flip_left_right",
+        "tf.image.random_flip_up_down",
+        {"keras.layers.RandomErasing": {"fill_value": 0}},
+    ]
+    policy = Policy(parse_policy(augment)[0].ops, kernels="fast")
+    ahead = policy.draws_ahead(3, RENDITIONS)
+
+    def made_alone(*block: object) -> list[int]:
+        raise AssertionError(f"a block of four words was made alone: {block}")
+
+    monkeypatch.setattr(randomness, "_four_words", made_alone)
+    for key, copy in RENDITIONS:
+        policy.run(Sample(photo), seed=3, key=key, copy=copy, ahead=ahead)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from augmill.transforms.base import Sample
+from augmill.transforms.copying import Mirror, Window
 from augmill.transforms.fusion import Fused, append, run
-from augmill.transforms.kernels import AnyKernel, Counts, Hsv, Mirror, Pixels, Tone, Warp, Window, tone
+from augmill.transforms.kernels import AnyKernel, Counts, Hsv, Pixels, Tone, Warp, tone
 from augmill.transforms.motion import about_centre, rotation, scaling, translation
 from augmill.transforms.window import Frame
 

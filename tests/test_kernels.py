@@ -6,13 +6,12 @@ import numpy as np
 import pytest
 
 from augmill.transforms.base import Sample
+from augmill.transforms.copying import Mirror, Window
 from augmill.transforms.kernels import (
     Counts,
-    Mirror,
     Pixels,
     Tone,
     Warp,
-    Window,
     look_up,
     tone,
 )

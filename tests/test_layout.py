@@ -21,7 +21,8 @@ FLOORS: dict[str, list[set[str]]] = {
         {"base"},
         {"backend", "arguments", "keras_resolved"},
         {"keras_layer", "window", "user_code"},
-        {"sampled", "augment_ops", "keras_graph", "returned", "kernels"},
+        {"sampled", "augment_ops", "keras_graph", "returned", "copying"},
+        {"kernels"},
         {"geometry", "random_resized_crop", "color", "jpeg", "keras_affine", "keras_warp", "keras_crop", "keras_color"}
         | {"keras_tone", "keras_filter", "erase", "rand_augment", "auto_augment", "trivial_augment", "aug_mix", "mix"}
         | {"function", "crop", "resize", "adjust", "box_limit", "user_layer", "keras_config"},
@@ -30,7 +31,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"fast_steps"},
         {"fast"},
         {"rendering", "composition"},
-        {"policy"},
+        {"policy", "together"},
         {"catalog", "audit", "repeatable"},
         {"grammar", "examples", "findings", "joins"},
         {"__init__"},
@@ -51,6 +52,7 @@ FLOORS: dict[str, list[set[str]]] = {
             "training",
             "model_rewrite",
             "steps",
+            "notes",
             "memory",
             "device",
             "normalize",

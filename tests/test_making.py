@@ -82,7 +82,7 @@ def test_one_that_cannot_be_read_leaves_the_others_as_they_are(make: Make, spoil
     good = {each.row["key"]: each.records for each in made if each.error is None}
 
     assert (bad.row["key"], more) == ("cat/cat-001.jpg", [])
-    assert bad.error == "not an image: no JPEG, PNG, BMP, WebP or GIF begins like this"
+    assert bad.error == "not an image: it is an HTML page"
     assert bad.records == []
     everything = {each.row["key"]: each.records for each in make()[0]}
     assert good == {key: everything[key] for key in good} and len(good) == 47

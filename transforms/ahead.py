@@ -25,7 +25,7 @@ class DrawsAhead:
         self._seed = seed
         renditions = list(renditions)
         names = [(key, copy, at) for key, copy in renditions for at in places]
-        drawn = b"".join([stream for name in renditions for stream in stream_keys(seed, *name, places)])
+        drawn = b"".join(stream_keys(seed, renditions, places))
         keys = np.frombuffer(drawn, "<u8").reshape(-1, 2)
         # Turned round, for a stream takes its words from the end of a list.
         words = first_words(keys, _BLOCKS)[:, ::-1].tolist()

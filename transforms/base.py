@@ -66,7 +66,16 @@ class Sample:
 
     def showing(self, image: np.ndarray) -> Sample:
         """This sample with another image, as `dataclasses.replace` would make it in twice the time."""
-        return Sample(image, self.label, self.mixture, self.objects, self.mask, self.mask_fill)
+        shown = object.__new__(Sample)
+        shown.__dict__.update(
+            image=image,
+            label=self.label,
+            mixture=self.mixture,
+            objects=self.objects,
+            mask=self.mask,
+            mask_fill=self.mask_fill,
+        )
+        return shown
 
     def moved(self, image: np.ndarray, motion: Motion) -> Sample:
         """This sample with `image`, which `motion` made of its own, and every annotation moved along."""
@@ -171,6 +180,11 @@ class DrawsNothing:
 
     def draw(self, draws: Draws, shape: Shape) -> Params:
         return {}
+
+
+def draws_nothing(op: Any) -> bool:
+    """Tell whether an op leaves nothing to chance; a `DrawsNothing` with a `draw` of its own draws after all."""
+    return getattr(type(op), "draw", None) is DrawsNothing.draw
 
 
 @dataclass(frozen=True, repr=False)

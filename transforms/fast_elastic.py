@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 
 from augmill.transforms.base import Params, Shape
+from augmill.transforms.copying import with_channels
 from augmill.transforms.keras_warp import RandomElasticTransform
-from augmill.transforms.kernels import BORDERS, METHODS, AnyKernel, Pixels, with_channels
+from augmill.transforms.kernels import BORDERS, METHODS, AnyKernel, Pixels
 from augmill.transforms.motion import Motion
 
 

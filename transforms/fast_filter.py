@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from augmill.transforms.base import Params, Shape, Transform
+from augmill.transforms.copying import Fill, with_channels
 from augmill.transforms.erase import RandomErasing
 from augmill.transforms.fast_adaptive import adaptive_equalization
 from augmill.transforms.fast_color import TRUNCATING
@@ -17,7 +18,7 @@ from augmill.transforms.keras_filter import (
     RandomGaussianBlur,
     RandomSharpness,
 )
-from augmill.transforms.kernels import AnyKernel, MakeKernels, Pixels, with_channels
+from augmill.transforms.kernels import AnyKernel, MakeKernels, Pixels
 from augmill.transforms.randomness import normal_noise
 
 _THREE = (3, 3)
@@ -47,13 +48,7 @@ def sharpen(factor: float) -> AnyKernel:
 def cutout(box: Sequence[int], fill: int | list[int]) -> AnyKernel:
     """Fill the box (left, top, right, bottom), in pixels, with a level, or one a channel."""
     left, top, right, bottom = box
-
-    def cut(image: np.ndarray) -> np.ndarray:
-        image = image.copy()
-        image[top:bottom, left:right] = fill
-        return image
-
-    return Pixels(cut)
+    return Fill((left, top, right, bottom), fill)
 
 
 def _sharpness(op: RandomSharpness, params: Params, shape: Shape) -> tuple[AnyKernel, ...]:
@@ -103,7 +98,7 @@ def _adjusted_jpeg(op: AdjustJpegQuality, params: Params, shape: Shape) -> tuple
 def _erasing(op: RandomErasing, params: Params, shape: Shape) -> tuple[AnyKernel, ...]:
     if not params["erase"]:
         return ()
-    top, left, height, width = (params[name] for name in ("top", "left", "height", "width"))
+    top, left, height, width = params["top"], params["left"], params["height"], params["width"]
     if op.fill_value is not None:
         fill = op.fill_value
         levels = [round(level) for level in fill] if isinstance(fill, tuple) else round(fill)

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 
 from augmill.transforms.base import Params, Shape, Transform
+from augmill.transforms.copying import Mirror, Window, with_channels
 from augmill.transforms.crop import CentralCrop, CropToBoundingBox, PadToBoundingBox, ResizeWithCropOrPad
 from augmill.transforms.geometry import (
     FlipLeftRight,
@@ -25,7 +26,7 @@ from augmill.transforms.keras_affine import RandomFlip, RandomRotation, RandomSh
 from augmill.transforms.keras_crop import CenterCrop, Resizing
 from augmill.transforms.keras_crop import RandomCrop as KerasRandomCrop
 from augmill.transforms.keras_warp import RandomPerspective
-from augmill.transforms.kernels import AnyKernel, MakeKernels, Mirror, Pixels, Warp, Window, with_channels
+from augmill.transforms.kernels import AnyKernel, MakeKernels, Pixels, Warp
 from augmill.transforms.random_resized_crop import (
     SampleDistortedBoundingBox,
     StatelessSampleDistortedBoundingBox,

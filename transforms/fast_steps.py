@@ -12,11 +12,12 @@ from augmill.transforms.aug_mix import AugMix, KerasAugMix
 from augmill.transforms.augment_ops import moves, step_matrix
 from augmill.transforms.auto_augment import AutoAugment
 from augmill.transforms.base import Params, Sample, Shape, Transform
+from augmill.transforms.copying import with_channels
 from augmill.transforms.curves import LEVEL_CURVES
 from augmill.transforms.fast_color import blend_with_grey, contrast
 from augmill.transforms.fast_filter import cutout, sharpen
 from augmill.transforms.fusion import Fused, append, run
-from augmill.transforms.kernels import AnyKernel, MakeKernels, Pixels, Warp, tone, with_channels
+from augmill.transforms.kernels import AnyKernel, MakeKernels, Pixels, Warp, tone
 from augmill.transforms.rand_augment import KerasRandAugment, RandAugment
 from augmill.transforms.trivial_augment import TrivialAugmentWide
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from augmill.transforms.base import Sample, Shape
-from augmill.transforms.kernels import AnyKernel, Hsv, Mirror, Tone, Warp, Window
+from augmill.transforms.copying import Mirror, Window
+from augmill.transforms.kernels import AnyKernel, Hsv, Tone, Warp
 from augmill.transforms.levels import Counted
 from augmill.transforms.window import Frame
 
@@ -39,46 +41,25 @@ def append(row: list[Fused], kernel: AnyKernel, at: str, shape: Shape) -> AnyKer
     Returns:
       What it became where it was joined with what stood there, else None.
     """
-    behind: list[Fused] = []
-    while kernel.pointwise and row and isinstance(row[-1].kernel, Mirror):
-        behind.append(row.pop())
-    joined = _joined(row[-1].kernel, kernel, shape) if row else None
-    if joined is None:
-        row.append(Fused(kernel, (at,)))
-    else:
-        row[-1] = Fused(joined, _and(row[-1].places, at))
-    row.extend(reversed(behind))
-    return joined
+    place = len(row)
+    while place and kernel.pointwise and isinstance(row[place - 1].kernel, Mirror):
+        place -= 1
+    if place:
+        first, places = row[place - 1]
+        join = _JOINS.get((type(first), type(kernel)))
+        joined = join(first, kernel, shape) if join is not None else None
+        if joined is not None:
+            row[place - 1] = Fused(joined, _and(places, at))
+            return joined
+    row.insert(place, Fused(kernel, (at,)))
+    return None
 
 
 def _and(places: tuple[str, ...], at: str) -> tuple[str, ...]:
     return places if at in places else (*places, at)
 
 
-def _joined(first: AnyKernel, second: AnyKernel, shape: Shape) -> AnyKernel | None:
-    """One kernel that does what two do, one after the other; None where there is none."""
-    if isinstance(first, Tone) and isinstance(second, Tone):
-        return Tone(first.curves + second.curves, first.whole + second.whole)
-    if isinstance(first, Hsv) and isinstance(second, Hsv):
-        return Hsv(first.turn + second.turn, first.factors + second.factors, second.whole, first.before)
-    if isinstance(first, Tone) and isinstance(second, Hsv):
-        return Hsv(second.turn, second.factors, second.whole, first)
-    if isinstance(first, Mirror) and isinstance(second, Mirror):
-        return Mirror(first.across != second.across, first.down != second.down)
-    if isinstance(first, Mirror) and isinstance(second, Warp):
-        return _with_matrix(second, second.matrix @ first.matrix(shape))
-    if isinstance(first, Warp) and isinstance(second, Mirror):
-        return _with_matrix(first, second.matrix(shape) @ first.matrix)
-    if isinstance(first, Warp) and isinstance(second, Warp) and first.sampling == second.sampling:
-        # A fill that the first put where it does not reach is there for the second to show, and cannot be undone.
-        joins = second.beyond != "constant" or _shows_inside_alone(second, shape)
-        return _with_matrix(first, second.matrix @ first.matrix) if joins else None
-    if isinstance(first, Window) and isinstance(second, Window):
-        return _inner(first, second)
-    return None
-
-
-def _inner(first: Window, second: Window) -> Window | None:
+def _one_window(first: Window, second: Window, shape: Shape) -> Window | None:
     """The window on the image that a window on a window is; None where it shows more than that, or resized pixels."""
     top, left, height, width = second.frame
     its_top, its_left, its_height, its_width = first.frame
@@ -86,6 +67,24 @@ def _inner(first: Window, second: Window) -> Window | None:
     if first.resizes or not inside:
         return None
     return Window(Frame(its_top + top, its_left + left, height, width), second.size, second.interpolation)
+
+
+def _one_tone(first: Tone, second: Tone, shape: Shape) -> Tone:
+    return Tone(first.curves + second.curves, first.whole + second.whole)
+
+
+def _one_hsv(first: Hsv, second: Hsv, shape: Shape) -> Hsv:
+    return Hsv(first.turn + second.turn, first.factors + second.factors, second.whole, first.before)
+
+
+def _one_mirror(first: Mirror, second: Mirror, shape: Shape) -> Mirror:
+    return Mirror(first.across != second.across, first.down != second.down)
+
+
+def _one_warp(first: Warp, second: Warp, shape: Shape) -> Warp | None:
+    # A fill that the first put where it does not reach is there for the second to show, and cannot be undone.
+    joins = first.sampling == second.sampling and (second.beyond != "constant" or _shows_inside_alone(second, shape))
+    return _with_matrix(first, second.matrix @ first.matrix) if joins else None
 
 
 def _with_matrix(warp: Warp, matrix: np.ndarray) -> Warp:
@@ -104,6 +103,18 @@ def _shows_inside_alone(warp: Warp, shape: Shape) -> bool:
 
 _NUDGE = 1e-6  # pixels: as good as on the edge
 
+# One kernel that does what two do, one after the other, on an image of a shape; None where there is none.
+_JOINS: Mapping[tuple[type, type], Callable[[Any, Any, Shape], AnyKernel | None]] = {
+    (Tone, Tone): _one_tone,
+    (Tone, Hsv): lambda first, second, shape: Hsv(second.turn, second.factors, second.whole, first),
+    (Hsv, Hsv): _one_hsv,
+    (Mirror, Mirror): _one_mirror,
+    (Mirror, Warp): lambda first, second, shape: _with_matrix(second, second.matrix @ first.matrix(shape)),
+    (Warp, Mirror): lambda first, second, shape: _with_matrix(first, second.matrix(shape) @ first.matrix),
+    (Warp, Warp): _one_warp,
+    (Window, Window): _one_window,
+}
+
 
 def run(row: list[Fused], sample: Sample) -> np.ndarray:
     """Carry out a row of kernels on the uint8 image of a sample.
@@ -112,6 +123,11 @@ def run(row: list[Fused], sample: Sample) -> np.ndarray:
       uint8 pixels, which may be the sample's own where nothing changes them.
     """
     image = sample.image
-    for fused in row:
-        image = fused.kernel.run(image, Counted(image, (lambda: sample.counts) if image is sample.image else None))
+    for kernel, _ in row:
+        image = run_one(kernel, image, sample)
     return image
+
+
+def run_one(kernel: AnyKernel, image: np.ndarray, sample: Sample) -> np.ndarray:
+    """Carry out one kernel on a uint8 image, which may be that of the sample by now or still its own."""
+    return kernel.run(image, Counted(image, (lambda: sample.counts) if image is sample.image else None))

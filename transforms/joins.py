@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from augmill.transforms.base import MixTransform, Sample, Shape, TransformError
+from augmill.transforms.copying import Window
 from augmill.transforms.fast import fast_kernels
 from augmill.transforms.fusion import Fused, append
-from augmill.transforms.kernels import Hsv, Tone, Warp, Window
+from augmill.transforms.kernels import Hsv, Tone, Warp
 from augmill.transforms.policy import Policy
 from augmill.transforms.randomness import Draws
 

@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, NamedTuple, Protocol
 
 from augmill.transforms.ahead import DrawsAhead
-from augmill.transforms.base import DrawsNothing, MixTransform, Params, Sample, Transform, TransformError
+from augmill.transforms.base import MixTransform, Params, Sample, Transform, TransformError, draws_nothing
 from augmill.transforms.composition import DrawsAt, Node, Placed, entry, leaves, select
 from augmill.transforms.fast import needs_tensorflow
 from augmill.transforms.randomness import Draws
@@ -121,24 +121,43 @@ class Policy:
         Raises:
           TransformError: an op failed on this image; the message names it.
         """
-        rendition = _Rendition(seed, key, copy, attempt, peers, ahead)
-        steps: list[Step] = []
         by = rendering(sample, self.kernels)
-        for at, op in self.selected(rendition.draws_at):
+        steps = self._carry_out(by, _Rendition(seed, key, copy, attempt, peers, ahead), observe)
+        return finished(by.sample()), steps
+
+    def begin(
+        self,
+        sample: Sample,
+        *,
+        seed: int,
+        key: str,
+        copy: int,
+        peers: Peers | None = None,
+        ahead: DrawsAhead | None = None,
+    ) -> tuple[Rendering, list[Step]]:
+        """Begin what `run` does, and leave the work on pixels to be done where fast kernels can put it off."""
+        by = rendering(sample, self.kernels)
+        return by, self._carry_out(by, _Rendition(seed, key, copy, 0, peers, ahead))
+
+    def _carry_out(self, by: Rendering, rendition: _Rendition, observe: Observer | None = None) -> list[Step]:
+        """Draw and apply every op."""
+        steps: list[Step] = []
+        draws_at, mixing = rendition.draws_at, self._mixing
+        for at, op in self.selected(draws_at):
             if observe is not None:
                 before = by.sample()
-            if at in self._mixing:
+            if at in mixing:
                 params = self._mix(op, at, by, steps, rendition)
             else:
-                params = _draw_and_apply(op, at, by, rendition.draws_at(at))
+                params = _draw_and_apply(op, at, by, draws_at(at))
             steps.append(Step(at, op.spec_name, params))
             if observe is not None:
                 observe(at, op, params, before, by.sample())
-        return finished(by.sample()), steps
+        return steps
 
     def draws_ahead(self, seed: int, renditions: Iterable[tuple[str, int]]) -> DrawsAhead:
         """Make the first draws of renditions, (key, copy) each, all at once."""
-        places = [str(i) for i, node in enumerate(self.ops) if not isinstance(node, DrawsNothing)]
+        places = [str(i) for i, node in enumerate(self.ops) if not draws_nothing(node)]
         return DrawsAhead(seed, renditions, places)
 
     def selected(self, draws_at: DrawsAt) -> Iterator[Placed]:

@@ -44,20 +44,29 @@ def _tagged(part: str | int) -> bytes:
 
 
 @lru_cache(maxsize=16, typed=True)
-def _rendition_digest(seed: int, key: str, copy: int) -> Any:
-    """The digest of what the streams of one rendition share; to be copied, never updated."""
+def _build_digest(seed: int) -> Any:
+    """The digest of what the streams of one build share; to be copied, never updated."""
     digest = hashlib.blake2b(digest_size=16, person=b"augmill")
-    digest.update(b"".join(map(_tagged, ("draws", seed, key, copy))))
+    digest.update(_tagged("draws") + _tagged(seed))
     return digest
 
 
-def stream_keys(seed: int, key: str, copy: int, places: Iterable[str]) -> Iterator[bytes]:
-    """The keys of the generators of a rendition's streams: 128 bits, two words of 64 with the lowest byte first."""
-    rendition = _rendition_digest(seed, key, copy)
-    for at in places:
-        digest = rendition.copy()
-        digest.update(_tagged(at))
-        yield digest.digest()
+def stream_keys(seed: int, renditions: Iterable[tuple[str, int]], places: Sequence[str]) -> Iterator[bytes]:
+    """The keys of the generators of streams: 128 bits, two words of 64 with the lowest byte first.
+
+    Args:
+      seed: of the build.
+      renditions: (key, copy) of each.
+      places: of the ops in the policy, for each rendition.
+    """
+    build, ends = _build_digest(seed), [_tagged(at) for at in places]
+    for key, copy in renditions:
+        rendition = build.copy()
+        rendition.update(_tagged(key) + _tagged(copy))
+        for end in ends:
+            digest = rendition.copy()
+            digest.update(end)
+            yield digest.digest()
 
 
 _KEY = struct.Struct("<2Q")
@@ -108,7 +117,7 @@ class Draws:
     def _next_words(self) -> list[int]:
         if not self._key:
             seed, key, copy, at = self._name
-            self._key = _KEY.unpack(next(stream_keys(seed, key, copy, [at])))
+            self._key = _KEY.unpack(next(stream_keys(seed, [(key, copy)], [at])))
         self._words = _four_words(self._key, self._block)[::-1]
         self._block += 1
         return self._words

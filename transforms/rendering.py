@@ -11,7 +11,6 @@ from augmill.transforms.backend import to_floats, to_uint8
 from augmill.transforms.base import KINDS, REFUSED, Params, Sample, Shape, Transform, TransformError
 from augmill.transforms.fast import fast_kernels
 from augmill.transforms.fusion import Fused, append, run
-from augmill.transforms.kernels import AnyKernel
 from augmill.transforms.motion import Motion
 from augmill.transforms.randomness import Draws
 
@@ -69,6 +68,7 @@ class FusedRendering:
         self._sample = self._pixels = sample
         self._shape: Shape = sample.image.shape
         self._annotated = sample.has_annotations
+        self._floats = sample.image.dtype != np.uint8  # left by a reference kernel
         self._row: list[Fused] = []  # to be carried out on the image of `_pixels`
         self._motion: Motion | None = None  # to be carried out on the annotations of `_sample`
 
@@ -84,10 +84,13 @@ class FusedRendering:
             return
         if self._annotated:
             check_kinds(op, self._sample)
-        if self._sample.image.dtype != np.uint8:  # left in floats by a reference kernel
+        if self._floats:
             self.restart(finished(self._sample))
         for kernel in make(op, params, self._shape):
-            self._put(kernel, at)
+            joined = append(self._row, kernel, at, self._shape)
+            if self._annotated:
+                self._put_motion((joined or kernel).motion(self._shape), joined=joined is not None)
+            self._shape = kernel.result_shape(self._shape)
 
     def sample(self) -> Sample:
         self._move_annotations()
@@ -95,11 +98,14 @@ class FusedRendering:
             self.restart(self._sample.showing(run(self._row, self._pixels)))
         return self._sample
 
-    def _put(self, kernel: AnyKernel, at: str) -> None:
-        joined = append(self._row, kernel, at, self._shape)
-        if self._annotated:
-            self._put_motion((joined or kernel).motion(self._shape), joined=joined is not None)
-        self._shape = kernel.result_shape(self._shape)
+    @property
+    def put_off(self) -> tuple[list[Fused], Sample]:
+        """What is still to be carried out, and on which sample's image; nothing where annotations are to move too."""
+        return ([] if self._annotated else self._row), self._pixels
+
+    def carried_out(self, image: np.ndarray) -> None:
+        """Go on from what `put_off` made of the image."""
+        self.restart(self._sample.showing(image))
 
     def _put_motion(self, motion: Motion | None, *, joined: bool) -> None:
         """Note where annotations are to go; a motion that was joined with the last one stands for both."""
