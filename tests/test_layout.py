@@ -14,8 +14,8 @@ REPOSITORY = Path(__file__).parent.parent
 # A module imports from lower floors only. transforms/ stands below pipeline/, which stands below scripts/.
 FLOORS: dict[str, list[set[str]]] = {
     "transforms": [
-        {"randomness", "philox", "polygon", "gather", "curves", "hsv"},
-        {"levels", "ahead"},
+        {"randomness", "philox", "polygon", "gather", "curves", "lookup"},
+        {"levels", "ahead", "hsv"},
         {"objects"},
         {"motion"},
         {"base"},

@@ -86,17 +86,17 @@ def test_sums_are_those_of_the_pixels_to_the_last_one(
     photos: dict[str, np.ndarray], channels: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steep, stairs = np.clip(levels.LEVELS * 3 - 99, 0, 255), levels.LEVELS // 8 * 8
-    few = [levels.LEVELS, 255 - levels.LEVELS, np.clip(levels.LEVELS + 40, 0, 255), steep, np.full(256, 7)]
+    whole = [levels.LEVELS, 255 - levels.LEVELS, np.clip(levels.LEVELS + 40, 0, 255), steep, np.full(256, 7), stairs]
     for photo in photos.values():
         image = np.ascontiguousarray(photo[..., :channels])
         shared = histogram(image)
-        for each in (*few, stairs):
+        for each in (*whole, levels.LEVELS / 4 + 0.5):
             row = each[None].astype(np.float32)
             expected = each[image].sum(axis=(0, 1))[:, None]
             assert np.array_equal(Counted(image).sums(row), expected)
             assert np.array_equal(Counted(image, lambda shared=shared: shared).sums(row), expected)
         own = np.repeat(stairs[None], channels, axis=0).astype(np.float32)
         assert np.array_equal(Counted(image).sums(own), stairs[image].sum(axis=(0, 1))[:, None])
-    monkeypatch.setattr(levels, "histogram", lambda image: pytest.fail("levels that go up evenly need no counts"))
-    for each in few:
+    monkeypatch.setattr(levels, "histogram", lambda image: pytest.fail("whole levels need no counts"))
+    for each in whole:
         Counted(photo).sums(each[None].astype(np.float32))

@@ -18,7 +18,7 @@ from augmill.transforms.base import Params, Shape
 from augmill.transforms.copying import Fill, Mirror, Window, with_channels
 from augmill.transforms.curves import Counts, Curve
 from augmill.transforms.hsv import shifted
-from augmill.transforms.levels import look_up, look_up_each
+from augmill.transforms.levels import look_up
 from augmill.transforms.motion import Motion, translation
 
 # OpenCV's names of what lies beyond the edges, and of how pixels are read.
@@ -172,11 +172,8 @@ class Hsv:
     pointwise = True
 
     def run(self, image: np.ndarray, counts: Counts) -> np.ndarray:
-        planes = cv2.split(image)
-        if self.before is not None:
-            takes_fractions = bool(self.factors) and not self.whole
-            planes = look_up_each(planes, (self.before.levels if takes_fractions else self.before.table)(counts))
-        return cv2.merge(shifted(planes, self.turn, self.factors, whole=self.whole))
+        table = None if self.before is None else self.before.table(counts)
+        return shifted(image, self.turn, self.factors, whole=self.whole, table=table)
 
     def result_shape(self, shape: Shape) -> Shape:
         return shape
