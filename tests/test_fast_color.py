@@ -72,7 +72,7 @@ def test_the_levels_are_those_of_the_reference(
         found = apart(op, images[i % 3], params)
         assert found.mean() <= bound, params
         assert found.max() <= most_apart(params)
-        assert np.quantile(found, 0.995) <= most_apart(params) - 1
+        assert np.quantile(found, 0.995) <= np.ceil(most_apart(params)) - 1
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (1, 40, 3), (40, 1, 3), (32, 32, 3)])

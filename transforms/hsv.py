@@ -149,9 +149,11 @@ def _turned(planes: np.ndarray, turn: float, whole: bool) -> tuple[np.ndarray, l
     # One of both differences is 0, for they are saturated: so sums never leave [0, 255] where it matters.
     first, second = (two, one) if mirrored else (one, two)
     flat = moved.reshape(3 * height, width)
-    cv2.add(flat, cv2.subtract(first, second), flat)
+    apart = cv2.subtract(first, second)
+    cv2.add(flat, apart, flat)
     np.minimum(moved, span, out=moved)
-    cv2.subtract(flat, cv2.subtract(second, first), flat)
+    cv2.subtract(second, first, apart)
+    cv2.subtract(flat, apart, flat)
     thirds = int(sixths - 3 if mirrored else sixths) // 2
     return moved, [(channel - thirds) % 3 for channel in range(3)]
 

@@ -27,5 +27,4 @@ def look_up_in_place(pixels: np.ndarray, table: np.ndarray) -> None:
     if not pixels.flags.c_contiguous:
         raise ValueError(f"only a contiguous array can be changed in place, got strides {pixels.strides}")
     if pixels.size:
-        levels = memoryview(np.ascontiguousarray(table, np.uint8))
-        stringzilla.translate(memoryview(pixels.reshape(-1)), levels, inplace=True)
+        stringzilla.translate(pixels.reshape(-1).data, np.ascontiguousarray(table, np.uint8).data, inplace=True)
