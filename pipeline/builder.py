@@ -24,6 +24,7 @@ from augmill.pipeline.publish import failures_text, publish
 from augmill.pipeline.runner import Driver, check_beam_options
 from augmill.pipeline.source import Listing
 from augmill.pipeline.spec import Spec
+from augmill.pipeline.stall import STALL_TIMEOUT
 from augmill.pipeline.standing import find_standing
 from augmill.pipeline.target import AnyWorkspace, check_room_for, check_target, overlaps, target_of, workspace_of
 from augmill.pipeline.tfds_metadata import import_tfds
@@ -43,6 +44,7 @@ class _Build:
     plan: Plan
     workers: int
     beam_options: Sequence[str]
+    stall_timeout: float
     say: Say
     started: datetime.datetime
     clock: float
@@ -56,6 +58,7 @@ def build(
     workers: int | None = None,
     storage_options: Mapping[str, Any] | None = None,
     beam_options: Sequence[str] = (),
+    stall_timeout: float = STALL_TIMEOUT,
     say: Say = lambda line: None,
 ) -> Version:
     """Build one version of a dataset, or return it if it is already there.
@@ -66,6 +69,7 @@ def build(
       workers: processes on this machine, one a core unless given.
       storage_options: for the fsspec file system of a URL, such as credentials; JSON values.
       beam_options: Beam's own flags.
+      stall_timeout: seconds after which a block in which nothing has been done ends the build; 0 for never.
       say: told each stage in a line.
 
     Returns:
@@ -85,7 +89,7 @@ def build(
     with Driver() as driver:  # it imports Beam while the source is listed and the policy checked
         listing, plan = _plan(spec, target, say)
         workers = min(workers or default_workers(), plan.blocks)
-        job = _Build(spec, target, listing, plan, workers, beam_options, say, started, clock, driver)
+        job = _Build(spec, target, listing, plan, workers, beam_options, stall_timeout, say, started, clock, driver)
         report = _prove(job)
         check_room_for(workspace, estimate(spec, plan, report, workers, target), plan.blocks)
         with workspace.lock():
@@ -170,7 +174,13 @@ def _run(job: _Build, workspace: AnyWorkspace) -> None:
             bar.refresh()
 
         threading.Thread(target=import_tfds, daemon=True).start()  # for the publication, while the workers start
-        job.driver.run(workspace, workers=job.workers, beam_options=job.beam_options, progress=progress)
+        job.driver.run(
+            workspace,
+            workers=job.workers,
+            beam_options=job.beam_options,
+            stall_timeout=job.stall_timeout,
+            progress=progress,
+        )
 
 
 def problems_text(report: CheckReport) -> str:

@@ -2,7 +2,7 @@
 
 It is a process of its own, in a process group of its own, so that whoever started it can end the job for certain:
 Beam's local runner waits for ever for a worker that has died, and its threads outlive an exception. What the reader is
-to know goes through PIPE, the number of an open file, since the log may stand on a disk that is full. Beam is imported
+to know goes through PIPE, the number of an open file, apart from what is printed. Beam is imported
 before the order is read, so that it can be while its giver still plans and checks.
 """
 
@@ -15,11 +15,10 @@ import json
 import logging
 import os
 import re
-import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
 from augmill.pipeline.target import AnyWorkspace, open_workspace
@@ -32,7 +31,7 @@ _NEEDED = ("augmill.pipeline.job", "apache_beam.runners.portability.fn_api_runne
 
 def order(workspace: AnyWorkspace, beam_options: Sequence[str]) -> bytes:
     """What is written to a driver's standard input, to have it run the unfinished blocks of a workspace."""
-    return json.dumps([workspace.address, str(workspace.log), list(beam_options)]).encode() + b"\n"
+    return json.dumps([workspace.address, list(beam_options)]).encode() + b"\n"
 
 
 def main(arguments: list[str]) -> NoReturn:
@@ -44,19 +43,16 @@ def main(arguments: list[str]) -> NoReturn:
             importlib.import_module(module)
         ordered = sys.stdin.buffer.readline()
         if ordered:
-            threading.Thread(target=_end_with_parent, daemon=True).start()
+            _end_with_launcher()
             _run(*json.loads(ordered))
     except Exception as error:
         _exit(JOB_FAILED, pipe, _reason(error), error)
     _exit(0, pipe)
 
 
-def _run(address: Any, log_path: str, beam_options: list[str]) -> None:
-    _write_to(log_path)
+def _run(address: Any, beam_options: list[str]) -> None:
     if sys.version_info < (3, 11):  # workers know no PYTHONSAFEPATH, and import from the current folder first
-        empty = Path(log_path).with_name("cwd")
-        empty.mkdir(exist_ok=True)
-        os.chdir(empty)
+        os.chdir("/")
 
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -72,14 +68,6 @@ def _run(address: Any, log_path: str, beam_options: list[str]) -> None:
         build_graph(pipeline, address, pending)
 
 
-def _write_to(log_path: str) -> None:
-    """Send what this process and its workers print to the log."""
-    log = os.open(log_path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
-    for printed in (1, 2):
-        os.dup2(log, printed)
-    os.close(log)
-
-
 def _reason(error: Exception) -> str:
     """The part of a runner's error that was meant for the reader: the last BlockError in it, else its last line."""
     lines = f"{type(error).__name__}: {str(error).strip()}".splitlines()
@@ -88,10 +76,13 @@ def _reason(error: Exception) -> str:
     return (meant or named or lines)[-1].split(" [while running", 1)[0]
 
 
-def _end_with_parent() -> None:
-    """End the whole group when the launcher ends, however it ends: then standard input is closed."""
-    sys.stdin.buffer.read()
-    os.killpg(0, signal.SIGKILL)
+def _end_with_launcher() -> None:
+    """Have this process's whole group ended when the launcher ends, however it ends: then standard input is closed.
+
+    A process of its own waits for that. A thread could not while an op holds Python's lock, and when this process is
+    killed too, workers that had not reached it yet would try to for ever.
+    """
+    subprocess.Popen(["/bin/sh", "-c", "read _; kill -KILL 0"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
 def _end_with_worker(pipe: int, thread: threading.ExceptHookArgs) -> None:
@@ -104,7 +95,7 @@ def _end_with_worker(pipe: int, thread: threading.ExceptHookArgs) -> None:
 def _exit(code: int, pipe: int, message: str = "", error: BaseException | None = None) -> NoReturn:
     """Say why and exit at once: Beam's and gRPC's threads would hold up an ordinary exit."""
     os.write(pipe, message.encode("utf-8", "replace")[:_PIPE_HOLDS])
-    with contextlib.suppress(OSError):  # the log's disk may be full
+    with contextlib.suppress(OSError):  # the launcher, which reads it, may be gone
         if error is not None:
             logging.error(message, exc_info=error)
         logging.shutdown()

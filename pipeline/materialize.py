@@ -87,6 +87,7 @@ class Materializer:
         keep_freed_memory()
         cv2.setNumThreads(1)
         self._workspace = workspace
+        self._at_work = workspace.enter()
         self._spec = workspace.spec()
         if self._spec.policy.needs_tensorflow:
             tensorflow()  # now, not within the first image
@@ -166,6 +167,9 @@ class Materializer:
         with _as_block_error(row["block"], self._workspace), ExitStack() as stack:
             for writer in writers:
                 stack.push(writer)
+            standing = self._workspace.row(row["block"])
+            if standing is not None:  # a twin was faster: what its row vouches for is not replaced
+                return standing
             with ThreadPoolExecutor(_FLUSHERS) as flushers:  # a disk does many at once in little more than one's time
                 row["shards"] = [shard._asdict() for shard in flushers.map(lambda writer: writer.finish(), writers)]
             self._workspace.write_row(row["block"], row)
@@ -175,7 +179,8 @@ class Materializer:
         """Write the records of a block's examples, each to its copy's shard."""
         rows = self._blocks.read(block)
         done, told = _Done(), time.monotonic()
-        for making in make_records(
+        self._workspace.note_progress(block, 0, 0)  # what hangs from the start on is seen, too
+        makings = make_records(
             renderer,
             self._reader,
             rows,
@@ -183,7 +188,8 @@ class Materializer:
             peers=block_peers(renderer, self._reader, rows),
             measured=measured_examples(len(rows), self._plan.splits[split].blocks),
             source=done.source,
-        ):
+        )
+        for number, making in enumerate(makings, start=1):
             done.contents.append(making.content)
             if making.error is not None:
                 names = {name: making.row[name] for name in ("key", "uri")}
@@ -193,6 +199,6 @@ class Materializer:
                 writer.write(record)
             done.records += len(making.records)
             if time.monotonic() - told > _PROGRESS_SECONDS:
-                self._workspace.note_progress(block, done.records)
+                self._workspace.note_progress(block, done.records, number)
                 told = time.monotonic()
         return done

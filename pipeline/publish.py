@@ -103,7 +103,9 @@ def _job_seconds(rows: Iterable[dict[str, Any]], started: str) -> float:
     """From the first to the last record that this build wrote, over all workers; nothing for what stood already."""
     since = datetime.datetime.fromisoformat(started).timestamp()
     spans = [row["span"] for row in rows if row["span"][0] >= since]
-    return round(max(end for _, end in spans) - min(begin for begin, _ in spans), 3) if spans else 0.0
+    if not spans:
+        return 0.0
+    return max(0.0, round(max(end for _, end in spans) - min(begin for begin, _ in spans), 3))  # clocks may jump
 
 
 def _objects(rows: Iterable[dict[str, Any]]) -> dict[str, int]:

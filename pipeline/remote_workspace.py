@@ -6,6 +6,7 @@ ROOT/flowers/1.0.0.building/
   4f2a.../                                one build, named by a digest of all that decides its bytes
     spec.json  plan.parquet  build.json
     rows/00007.json                       a finished block
+    progress/00007                        images and examples done in a running block
 
 Nothing is renamed. What workers of another build may still write lies in another folder, or is refused at the name of
 a shard.
@@ -18,6 +19,7 @@ import hashlib
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +39,7 @@ from augmill.pipeline.spec import Spec
 from augmill.pipeline.version import Version
 from augmill.pipeline.workspace import json_text, spec_from_json, spec_to_json
 
+_NOTED_EVERY = 60.0  # seconds
 _BUILD, _SPEC, _PLAN = "build.json", "spec.json", "plan.parquet"
 
 
@@ -59,6 +62,7 @@ class RemoteWorkspace:
         self._version = ObjectStore(target, options)
         self._store = ObjectStore(self.path, options)
         self._lease: Lease | None = None
+        self._noted = 0.0  # when this process told last how far a block is
         self._rows: dict[str, dict[str, Any]] = {}  # as read, by name: a row does not change
 
     @property
@@ -139,6 +143,7 @@ class RemoteWorkspace:
 
     def write_row(self, block: int, row: dict[str, Any]) -> None:
         self._put_json(self._row_name(block), row)
+        self._store.remove([self._progress_name(block)])
 
     def row(self, block: int) -> dict[str, Any] | None:
         row = self._read_json(self._row_name(block))
@@ -169,8 +174,21 @@ class RemoteWorkspace:
                 found[block] = row
         return found
 
-    def note_progress(self, block: int, images: int) -> None:
-        """Nothing: an object for each half a second of each worker would cost more than it tells."""
+    def note_progress(self, block: int, images: int, examples: int) -> None:
+        """Put an object now and then: one for each half a second of each worker would cost more than it tells."""
+        now = time.monotonic()
+        if not examples or now - self._noted > _NOTED_EVERY:
+            self._noted = now
+            self._put_json(self._progress_name(block), [images, examples])
+
+    def running(self) -> dict[int, tuple[int, int]]:
+        names = sorted(self._store.listed(self._named("progress")))
+        notes = zip(names, at_once(self._store.read_if_there, names), strict=True)
+        found = {int(name.rpartition("/")[2]): json.loads(note) for name, note in notes if note is not None}
+        return {block: (images, examples) for block, (images, examples) in found.items()}
+
+    def enter(self) -> None:
+        """Nothing: what workers of another build write is refused, see above."""
 
     def images_done(self) -> int:
         """Images in finished blocks, and a look at whether the build is still this process's."""
@@ -249,6 +267,9 @@ class RemoteWorkspace:
 
     def _named(self, name: str) -> str:
         return f"{self._build}/{name}"
+
+    def _progress_name(self, block: int) -> str:
+        return self._named(f"progress/{block:05d}")
 
     def _row_name(self, block: int) -> str:
         return self._named(f"rows/{block:05d}.json")

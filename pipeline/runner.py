@@ -10,9 +10,12 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from augmill.pipeline.driver import WORKER_DIED, order
 from augmill.pipeline.errors import BuildError, OptionError
+from augmill.pipeline.job_log import JobLog
+from augmill.pipeline.stall import STALL_TIMEOUT, StallWatch
 from augmill.pipeline.target import AnyWorkspace
 
 # `-m` and `-c` would import what stands in the current folder before the libraries of the same name.
@@ -29,25 +32,28 @@ class Driver:
 
     def __init__(self) -> None:
         said, saying = os.pipe()
+        self._log = JobLog()
         self._reasons = os.fdopen(said, "rb")
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-c", _START, str(saying)],
                 stdin=subprocess.PIPE,  # held open: the driver ends with this process
-                stdout=subprocess.DEVNULL,  # until it is told where the log is
-                stderr=subprocess.DEVNULL,
+                stdout=self._log.writes,
+                stderr=self._log.writes,
                 pass_fds=[saying],
                 env=_environment(),
                 start_new_session=True,
             )
         finally:
             os.close(saying)
+            self._log.started()
 
     def __enter__(self) -> Driver:
         return self
 
     def __exit__(self, *raised: object) -> None:
         _end_group(self._process)
+        self._log.close()
         self._reasons.close()
 
     def run(
@@ -56,6 +62,7 @@ class Driver:
         *,
         workers: int,
         beam_options: Sequence[str] = (),
+        stall_timeout: float = STALL_TIMEOUT,
         progress: Callable[[int], None],
     ) -> None:
         """Run the unfinished blocks on this machine; once.
@@ -64,10 +71,11 @@ class Driver:
           workspace: what to build.
           workers: processes; with one, the driver itself does the work.
           beam_options: Beam's own flags, which win over the ones set here.
+          stall_timeout: seconds after which a block in which nothing has been done ends the job; 0 for never.
           progress: called twice a second with the images done so far.
 
         Raises:
-          BuildError: the job failed or a worker died; finished blocks stay for a resume.
+          BuildError: the job failed, or a worker died or hangs; finished blocks stay for a resume.
         """
         mode = "in_memory" if workers == 1 else "multi_processing"
         options = [
@@ -78,11 +86,15 @@ class Driver:
             *beam_options,
         ]
         assert self._process.stdin is not None
+        try:
+            self._log.write_to(workspace.log)
+        except OSError as error:
+            raise BuildError(f"cannot write to {workspace.log}: {error.strerror}; the same command goes on") from error
         with contextlib.suppress(BrokenPipeError):  # it has ended already, and says why below
             self._process.stdin.write(order(workspace, options))
             self._process.stdin.flush()
         try:
-            _watch(self._process, workspace, progress)
+            _watch(self._process, workspace, StallWatch(workspace, stall_timeout), progress)
         finally:
             _end_group(self._process)
         reason = self._reasons.read().decode("utf-8", "replace")
@@ -91,12 +103,10 @@ class Driver:
             raise BuildError(_failure(workspace, self._process.returncode, reason))
 
 
-def run_local(
-    workspace: AnyWorkspace, *, workers: int, beam_options: Sequence[str] = (), progress: Callable[[int], None]
-) -> None:
+def run_local(workspace: AnyWorkspace, **arguments: Any) -> None:
     """Run the unfinished blocks on this machine, by a driver started for it; otherwise as `Driver.run`."""
     with Driver() as driver:
-        driver.run(workspace, workers=workers, beam_options=beam_options, progress=progress)
+        driver.run(workspace, **arguments)
 
 
 def check_beam_options(options: Sequence[str]) -> None:
@@ -136,9 +146,13 @@ def _warnings_disabled() -> Iterator[None]:
         logging.disable(logging.NOTSET)
 
 
-def _watch(driver: subprocess.Popen[bytes], workspace: AnyWorkspace, progress: Callable[[int], None]) -> None:
+def _watch(
+    driver: subprocess.Popen[bytes], workspace: AnyWorkspace, stalls: StallWatch, progress: Callable[[int], None]
+) -> None:
     while True:
-        progress(workspace.images_done())
+        done = workspace.images_done()
+        progress(done)
+        stalls.look(done)
         with contextlib.suppress(subprocess.TimeoutExpired):
             driver.wait(workspace.told_every)
             return

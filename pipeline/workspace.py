@@ -3,26 +3,28 @@
 1.0.0.building/
   spec.json  build.json  plan.parquet     what is being built
   rows/00007.json                         a finished block: its shards, effects and failures
-  progress/00007                          images done in a running block
+  progress/00007                          images and examples done in a running block
   version/                                what will be published: shards, index/, and the metadata last
   job.log                                 what the job said
+  lock, at-work                           held by the launcher, and by each process that writes blocks
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import shutil
 import sys
 import uuid
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
+from augmill.pipeline.build_lock import BuildLock
 from augmill.pipeline.errors import BuildError
 from augmill.pipeline.manifest import MANIFEST, File, Manifest
 from augmill.pipeline.plan import BlockReader, Plan
@@ -45,6 +47,7 @@ class Workspace:
         self.log = self.path / "job.log"
         self._rows = self.path / "rows"
         self._progress = self.path / "progress"
+        self._lock = BuildLock(self.path)
         self._counted: dict[str, int] = {}  # images by row file: a row does not change, and there may be many
 
     @classmethod
@@ -69,15 +72,15 @@ class Workspace:
             names = [name for name in fingerprint if begun.get(name) != fingerprint[name]]
             if not names:
                 for running in self._progress.iterdir():
-                    running.unlink()  # what was in hand is lost, only rows count
+                    running.unlink(missing_ok=True)  # what was in hand is lost, only rows count
                 return []
             differs = names
         self._counted.clear()
         if self.path.exists():
-            # First what says that there is work to take up; the lock, which is held by us, stays.
+            # First what says that there is work to take up; the locks, which are held, stay.
             (self.path / "build.json").unlink(missing_ok=True)
             for child in self.path.iterdir():
-                if child != self._lock_path:
+                if child not in self._lock.files:
                     _remove(child)
         for folder in (self.index, self._rows, self._progress):
             folder.mkdir(parents=True, exist_ok=True)
@@ -138,9 +141,18 @@ class Workspace:
         rows = ((block, self.row(block)) for block in range(blocks))
         return {block: row for block, row in rows if row is not None}
 
-    def note_progress(self, block: int, images: int) -> None:
-        """Say how many images of a running block are done."""
-        (self._progress / f"{block:05d}").write_text(str(images))
+    def note_progress(self, block: int, images: int, examples: int) -> None:
+        """Say how many images of a running block are done, of how many examples."""
+        (self._progress / f"{block:05d}").write_text(f"{images} {examples}")
+
+    def running(self) -> dict[int, tuple[int, int]]:
+        """The images and the examples done in each block in hand, as the files say just now."""
+        found = {}
+        for path in self._progress.iterdir():
+            with contextlib.suppress(OSError, ValueError):  # finished, or being rewritten, in this moment
+                images, examples = path.read_text().split()
+                found[int(path.name)] = (int(images), int(examples))
+        return found
 
     def images_done(self) -> int:
         """Images in finished and running blocks, as the files say just now."""
@@ -148,38 +160,15 @@ class Workspace:
             if path.name not in self._counted:
                 row = self._read_json(path)
                 self._counted[path.name] = row["images"] if row else 0
-        done = sum(self._counted.values())
-        for path in self._progress.iterdir():
-            try:
-                done += int(path.read_text() or 0)
-            except (OSError, ValueError):
-                continue  # finished, or being rewritten, in this moment
-        return done
+        return sum(self._counted.values()) + sum(images for images, _ in self.running().values())
 
-    @property
-    def _lock_path(self) -> Path:
-        return self.path / "lock"
+    def lock(self) -> AbstractContextManager[None]:
+        """Hold the build, once no worker of a build that was killed writes here any more; see `BuildLock`."""
+        return self._lock.hold()
 
-    @contextlib.contextmanager
-    def lock(self) -> Iterator[None]:
-        """Hold the build; the system lets go of it however this process ends.
-
-        Raises:
-          BuildError: another build of the same version holds it, or the folder cannot be written.
-        """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-            file = self._lock_path.open("a")
-        except OSError as error:
-            raise BuildError(
-                f"cannot write to {self.path.parent}: {error.strerror}; choose another --output"
-            ) from error
-        with file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError:
-                raise BuildError(f"another build is at work in {self.path}; wait for it, or stop it first") from None
-            yield
+    def enter(self) -> BinaryIO:
+        """Say that this process may write here, until it ends or the file that it is given is closed."""
+        return self._lock.enter()
 
     def read_indices(self, shards: Sequence[str]) -> Iterator[np.ndarray]:
         """Where the records of shards that stand begin, one shard after the other."""

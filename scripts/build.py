@@ -6,6 +6,7 @@ import click
 
 from augmill.pipeline.builder import build
 from augmill.pipeline.spec import Spec
+from augmill.pipeline.stall import STALL_TIMEOUT
 from augmill.pipeline.units import size_text, time_text
 from augmill.pipeline.version import Version
 from augmill.scripts.table import echo_effects, echo_json
@@ -21,10 +22,24 @@ from augmill.scripts.table import echo_effects, echo_json
 )
 @click.option("--runner", type=click.Choice(["local"]), default="local", show_default=True, help="Where the job runs.")
 @click.option("--workers", type=click.IntRange(min=1), help="Processes on this machine.  [default: one a core]")
+@click.option(
+    "--stall-timeout",
+    type=click.FloatRange(min=0),
+    default=STALL_TIMEOUT,
+    show_default=True,
+    metavar="SECONDS",
+    help="End the build where a block has got no further for so long; 0 waits for ever.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED)
 def command(
-    spec: str, output: str, runner: str, workers: int | None, as_json: bool, beam_options: tuple[str, ...]
+    spec: str,
+    output: str,
+    runner: str,
+    workers: int | None,
+    stall_timeout: float,
+    as_json: bool,
+    beam_options: tuple[str, ...],
 ) -> None:
     """Build the version that SPEC describes and publish it whole.
 
@@ -32,7 +47,14 @@ def command(
     BEAM_OPTIONS after -- are Beam's own.
     """
     say = (lambda line: None) if as_json else (lambda line: click.echo(line))
-    version = build(Spec.from_yaml(spec), output, workers=workers, beam_options=beam_options, say=say)
+    version = build(
+        Spec.from_yaml(spec),
+        output,
+        workers=workers,
+        beam_options=beam_options,
+        stall_timeout=stall_timeout,
+        say=say,
+    )
     if as_json:
         echo_json({"path": version.location, "digest": version.manifest.digest, "records": version.records})
     else:

@@ -26,7 +26,7 @@ os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"
 REPOSITORY = Path(__file__).parent.parent
 
 
-def _photos() -> dict[str, np.ndarray]:
+def read_photos() -> dict[str, np.ndarray]:
     from skimage import data
 
     return {"cat": data.chelsea(), "coffee": data.coffee(), "galaxy": data.hubble_deep_field()}
@@ -35,7 +35,7 @@ def _photos() -> dict[str, np.ndarray]:
 @pytest.fixture(scope="session")
 def photos() -> dict[str, np.ndarray]:
     """Three real photos by class: uint8 [height, width, 3]."""
-    return _photos()
+    return read_photos()
 
 
 @pytest.fixture(scope="session")

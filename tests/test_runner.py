@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from augmill.pipeline.driver import order
 from augmill.pipeline.errors import BuildError, OptionError
 from augmill.pipeline.listing import list_source
-from augmill.pipeline.plan import make_plan
+from augmill.pipeline.plan import BlockReader, make_plan
 from augmill.pipeline.runner import Driver, check_beam_options, run_local
 from augmill.pipeline.workspace import Workspace
 
@@ -38,6 +41,10 @@ def invert(image: np.ndarray):
 
 def linger(image: np.ndarray):
     time.sleep(60)
+
+
+def hang_with_the_lock(image: np.ndarray):
+    (10**9 - 1) ** (10**9 - 1)
 """
 
 
@@ -93,8 +100,6 @@ def test_a_block_that_cannot_be_written_is_told_in_its_own_words(prepare: Callab
 
 
 def test_an_interrupted_runner_leaves_no_process_behind(prepare: Callable[[str], Workspace]) -> None:
-    import psutil
-
     def interrupt(done: int) -> None:
         raise KeyboardInterrupt
 
@@ -140,6 +145,57 @@ def test_the_job_ends_when_standard_input_closes(prepare: Callable[[str], Worksp
     assert driver.wait(timeout=60) == -signal.SIGKILL
 
 
+def test_the_job_ends_with_its_launcher_even_while_an_op_holds_the_interpreter(
+    prepare: Callable[[str], Workspace],
+) -> None:
+    workspace, driver = prepare("hang_with_the_lock"), _start_driver()
+    assert driver.stdin is not None
+    driver.stdin.write(order(workspace, ["--runner=FnApiRunner", "--direct_running_mode=in_memory"]))
+    driver.stdin.flush()
+    while not workspace.running():
+        assert driver.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.5)  # it is in the op by now
+    driver.stdin.close()
+
+    assert driver.wait(timeout=20) == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.2, 0.5, 1.0])  # between the workers' start and their first image
+def test_workers_end_with_a_launcher_and_a_driver_that_are_killed_together(
+    prepare: Callable[[str], Workspace], seconds: float
+) -> None:
+    driver = _start_driver()
+    assert driver.stdin is not None
+    options = ["--runner=FnApiRunner", "--direct_running_mode=multi_processing", "--direct_num_workers=2"]
+    driver.stdin.write(order(prepare("linger"), options))
+    driver.stdin.flush()
+    family = list[psutil.Process]()
+    while sum("sdk_worker_main" in " ".join(process.cmdline()) for process in family) < 2:
+        family = psutil.Process(driver.pid).children(recursive=True)
+        time.sleep(0.02)
+    time.sleep(seconds)
+
+    driver.kill()
+    driver.stdin.close()
+
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert not alive
+
+
+def test_a_worker_that_hangs_ends_the_job_and_its_image_is_named(prepare: Callable[[str], Workspace]) -> None:
+    workspace = prepare("linger")
+
+    with pytest.raises(BuildError) as failed:
+        run_local(workspace, workers=1, stall_timeout=3, progress=lambda done: None)
+
+    first = BlockReader(workspace.plan_path).read(0)
+    assert re.match(r"nothing has been done for \d+ s in block 0, after 0 of its \d+ examples", str(failed.value))
+    assert f"a worker hangs, in {first[0]['key']} or soon after it" in str(failed.value)
+    assert "the same command goes on from the finished blocks" in str(failed.value)
+    assert failed.value.exit_code == 3
+
+
 def test_a_driver_that_gets_no_order_ends_by_itself() -> None:
     driver = _start_driver()
 
@@ -148,8 +204,6 @@ def test_a_driver_that_gets_no_order_ends_by_itself() -> None:
 
 
 def test_a_driver_waits_for_its_order_and_leaves_nothing_if_none_comes(prepare: Callable[[str], Workspace]) -> None:
-    import psutil
-
     before = set(psutil.Process().children(recursive=True))
     workspace, told = prepare("invert"), list[int]()
     with Driver():
@@ -165,5 +219,5 @@ def test_a_job_whose_log_cannot_be_written_says_so(prepare: Callable[[str], Work
     workspace = prepare("invert")
     workspace.log.mkdir()
 
-    with pytest.raises(BuildError, match=r"Is a directory.*job\.log"):
+    with pytest.raises(BuildError, match=r"cannot write to .*job\.log: Is a directory"):
         run_local(workspace, workers=1, progress=lambda done: None)

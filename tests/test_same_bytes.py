@@ -3,29 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from augmill.pipeline import Spec, Version, build, folder_source
-
-SLOW_FUNCTION = """
-import time
-
-import numpy as np
-
-
-def invert_slowly(image: np.ndarray):
-    time.sleep(0.015)
-    return 255 - image
-"""
 
 
 @pytest.fixture(scope="module")
@@ -96,89 +80,6 @@ def test_another_seed_gives_other_bytes(
     version = publish_version(spec, tmp_path)
 
     assert set(_shard_digests(version).values()).isdisjoint(_shard_digests(reference).values())
-
-
-def test_a_build_goes_on_where_a_killed_launcher_left_it(
-    slow_command: list[str], slow_digest: str, tmp_path: Path
-) -> None:
-    launcher = _start(slow_command, tmp_path)
-    family = _wait_for_a_finished_block(launcher, tmp_path)
-
-    launcher.kill()
-    launcher.wait()
-
-    _, alive = psutil.wait_procs(family, timeout=30)
-    assert not alive, "the job outlived its launcher"
-    assert not (tmp_path / "slow/1.0.0").exists()
-    _finish(slow_command, tmp_path, slow_digest)
-
-
-def test_a_dead_worker_ends_the_job_and_a_resume_ends_in_the_same_bytes(
-    slow_command: list[str], slow_digest: str, tmp_path: Path
-) -> None:
-    launcher = _start(slow_command, tmp_path)
-    family = _wait_for_a_finished_block(launcher, tmp_path)
-    worker = next(process for process in family if "sdk_worker_main" in " ".join(process.cmdline()[1:3]))
-
-    worker.send_signal(signal.SIGKILL)
-    _, errors = launcher.communicate(timeout=60)
-
-    assert launcher.returncode == 3
-    assert "a worker process died" in errors
-    assert "the same command goes on" in errors
-    assert "Traceback" not in errors
-    assert not (tmp_path / "slow/1.0.0").exists()
-    _finish(slow_command, tmp_path, slow_digest)
-
-
-@pytest.fixture(scope="module")
-def slow_command(tmp_path_factory: pytest.TempPathFactory, photo_folder: Path) -> list[str]:
-    """A build by two workers that takes some seconds, for want of its --output."""
-    folder = tmp_path_factory.mktemp("slow")
-    (folder / "slow_function.py").write_text(SLOW_FUNCTION)
-    spec = folder / "slow.yaml"
-    spec.write_text(
-        f"""
-name: slow
-version: 1.0.0
-source: {{folder: {photo_folder}}}
-image: {{size: [24, 24]}}
-copies: 4
-block_examples: 3
-augment: [slow_function:invert_slowly, tf.image.random_flip_left_right]
-"""
-    )
-    return [sys.executable, "-m", "augmill.scripts.cli", "build", str(spec), "--workers", "2", "--output"]
-
-
-@pytest.fixture(scope="module")
-def slow_digest(slow_command: list[str], tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The data digest of the slow build when nothing disturbs it."""
-    output = tmp_path_factory.mktemp("undisturbed")
-    subprocess.run([*slow_command, str(output)], check=True, capture_output=True)
-    return Version(output / "slow/1.0.0").manifest.digest
-
-
-def _start(command: list[str], output: Path) -> subprocess.Popen[str]:
-    return subprocess.Popen([*command, str(output)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-
-def _wait_for_a_finished_block(launcher: subprocess.Popen[str], output: Path) -> list[psutil.Process]:
-    rows = output / "slow/1.0.0.building/rows"
-    while not list(rows.glob("*.json")):
-        assert launcher.poll() is None, "the build ended too soon to be disturbed"
-        time.sleep(0.02)
-    return psutil.Process(launcher.pid).children(recursive=True)
-
-
-def _finish(command: list[str], output: Path, digest: str) -> None:
-    done = subprocess.run([*command, str(output)], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "resuming: " in done.stdout
-    version = Version(output / "slow/1.0.0")
-    assert version.manifest.digest == digest
-    assert [wrong for _, wrong in version.verify() if wrong] == []
-    assert not (output / "slow/1.0.0.building").exists()
 
 
 def _shard_digests(version: Any) -> dict[str, str]:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -107,10 +108,11 @@ def test_finished_rows_are_given_by_block(workspace: Workspace, finish: Finish) 
 
 def test_progress_adds_up_over_finished_and_running_blocks(workspace: Workspace, finish: Finish) -> None:
     assert workspace.images_done() == 0
-    workspace.note_progress(0, 3)
-    workspace.note_progress(1, 2)
-    workspace.note_progress(1, 5)
+    workspace.note_progress(0, 3, 1)
+    workspace.note_progress(1, 2, 1)
+    workspace.note_progress(1, 5, 2)
     assert workspace.images_done() == 8
+    assert workspace.running() == {0: (3, 1), 1: (5, 2)}
     images = finish(0)["images"]
     assert images > 5
     assert workspace.images_done() == images + 5
@@ -120,7 +122,7 @@ def test_the_same_build_is_taken_up_where_it_stood(
     workspace: Workspace, finish: Finish, spec: Spec, plan: Plan
 ) -> None:
     row = finish(0)
-    workspace.note_progress(1, 4)
+    workspace.note_progress(1, 4, 1)
     assert workspace.prepare(spec, plan, dict(FINGERPRINT)) == []
     assert workspace.finished(plan.blocks) == {0: row}
     assert workspace.images_done() == row["images"]
@@ -206,6 +208,25 @@ def test_a_killed_build_lets_go_of_the_lock(workspace: Workspace) -> None:
         holder.communicate()
     with workspace.lock():
         pass
+
+
+def test_a_build_waits_until_the_workers_of_a_killed_one_are_gone(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = Workspace(workspace.path).enter()
+    threading.Timer(0.3, worker.close).start()
+    with workspace.lock():
+        assert worker.closed
+
+    monkeypatch.setattr("augmill.pipeline.build_lock._PATIENCE", 2)
+    hanging = [Workspace(workspace.path).enter() for _ in range(2)]
+    with (
+        pytest.raises(BuildError, match=r"a worker of it still writes there: end it \(`fuser .*at-work`"),
+        workspace.lock(),
+    ):
+        pass
+    for worker in hanging:
+        worker.close()
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
