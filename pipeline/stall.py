@@ -44,8 +44,8 @@ class StallWatch:
         self._next = now + self._timeout / _LOOKS
         running = self._workspace.running()
         self._begun |= bool(running)
-        states: dict[int | None, object] = dict(running)
-        states[None] = (done, len(running))
+        states: dict[int | None, object] = {None: (done, len(running))}
+        states.update(running)
         for block in [block for block in self._seen if block not in states]:
             del self._seen[block]  # finished
         for block, state in states.items():
