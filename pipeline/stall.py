@@ -44,11 +44,10 @@ class StallWatch:
         self._next = now + self._timeout / _LOOKS
         running = self._workspace.running()
         self._begun |= bool(running)
-        states: dict[int | None, object] = {None: (done, len(running))}
-        states.update(running)
-        for block in [block for block in self._seen if block not in states]:
+        states: list[tuple[int | None, object]] = [(None, (done, len(running))), *running.items()]
+        for block in self._seen.keys() - {block for block, _ in states}:
             del self._seen[block]  # finished
-        for block, state in states.items():
+        for block, state in states:
             before, since = self._seen.get(block, (None, now))
             if state != before:
                 self._seen[block] = (state, now)
