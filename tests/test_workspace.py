@@ -6,7 +6,6 @@ import contextlib
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -208,25 +207,6 @@ def test_a_killed_build_lets_go_of_the_lock(workspace: Workspace) -> None:
         holder.communicate()
     with workspace.lock():
         pass
-
-
-def test_a_build_waits_until_the_workers_of_a_killed_one_are_gone(
-    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    worker = Workspace(workspace.path).enter()
-    threading.Timer(0.3, worker.close).start()
-    with workspace.lock():
-        assert worker.closed
-
-    monkeypatch.setattr("augmill.pipeline.build_lock._PATIENCE", 2)
-    hanging = [Workspace(workspace.path).enter() for _ in range(2)]
-    with (
-        pytest.raises(BuildError, match=r"a worker of it still writes there: end it \(`fuser .*at-work`"),
-        workspace.lock(),
-    ):
-        pass
-    for worker in hanging:
-        worker.close()
 
 
 def test_a_place_that_cannot_be_written_is_told(tmp_path: Path) -> None:
