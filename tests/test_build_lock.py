@@ -13,10 +13,10 @@ from augmill.pipeline.errors import BuildError
 
 
 def test_one_launcher_holds_a_build(tmp_path: Path) -> None:
-    with BuildLock(tmp_path / "build").hold():
-        with pytest.raises(BuildError, match="another build is at work"), BuildLock(tmp_path / "build").hold():
-            pass
-    with BuildLock(tmp_path / "build").hold():
+    first, second = BuildLock(tmp_path / "build"), BuildLock(tmp_path / "build")
+    with first.hold(), pytest.raises(BuildError, match="another build is at work"), second.hold():
+        pass
+    with second.hold():
         pass
 
 
