@@ -19,8 +19,8 @@ from augmill.transforms.lookup import look_up_in_place, looked_up
 # of itself first. A table of distances cannot know a pixel's level: it takes V to be where it lies in photos.
 _ADDED = 0.5 / 255
 _DISTANCES = np.arange(256.0)
-_USUAL_DARKEST = 0.4 * (255 - _DISTANCES)
-_USUAL_BRIGHTEST = _USUAL_DARKEST + _DISTANCES
+_ADDED_TO_DARKEST = _ADDED * 0.4 * (255 - _DISTANCES)
+_ADDED_TO_BRIGHTEST = _ADDED_TO_DARKEST + _ADDED * _DISTANCES
 _MEAN_ROUNDED_UP = 0.375  # before rounding: a distance is rounded up, less an eighth in the mean for what is added
 _TINY = 1e-9
 _NOT_ZERO = np.maximum(np.arange(256), 1).astype(np.uint8)
@@ -75,9 +75,11 @@ def _saturate(below: np.ndarray, brightest: np.ndarray, factor: float, most: flo
     A saturation is the distance of the darkest over V. Where the factor takes it beyond `most` it is cut: the darkest
     comes to lie `most` * V from V, and the others keep their share of that.
     """
-    scaled = factor * _DISTANCES
-    table = np.ceil(scaled + _ADDED * (scaled - _USUAL_BRIGHTEST)) if whole else np.floor(scaled + 0.5)
-    table = np.clip(table, 0, 255).astype(np.uint8)
+    if whole:
+        table = np.ceil(factor * (1 + _ADDED) * _DISTANCES - _ADDED_TO_BRIGHTEST)
+    else:
+        table = np.floor(factor * _DISTANCES + 0.5)
+    table = np.minimum(table, 255).astype(np.uint8)
     if factor <= most:
         look_up_in_place(below, table)
         return
@@ -160,12 +162,12 @@ def _turned(planes: np.ndarray, turn: float, whole: bool) -> tuple[np.ndarray, l
 
 def _sixth_tables(part: float, whole: bool) -> tuple[np.ndarray, np.ndarray]:
     """What `_turned` adds to differences on both halves of the circle, by the span: uint8 [256] each."""
-    moved = part * _DISTANCES
     if whole:
-        rising = _DISTANCES - np.floor(moved + _ADDED * (_USUAL_DARKEST + moved))
-        falling = np.ceil(moved - _ADDED * (_USUAL_BRIGHTEST - moved))
+        moved = part * (1 + _ADDED) * _DISTANCES
+        rising = _DISTANCES - np.floor(moved + _ADDED_TO_DARKEST)
+        falling = np.ceil(moved - _ADDED_TO_BRIGHTEST)
     else:
-        falling = np.floor(moved + 0.5)
+        falling = np.floor(part * _DISTANCES + 0.5)
         rising = _DISTANCES - falling
     return rising.astype(np.uint8), falling.astype(np.uint8)
 
