@@ -14,13 +14,15 @@ from typing import Any
 from tqdm import tqdm
 
 from augmill.pipeline.check import run_check
-from augmill.pipeline.errors import BuildError, CheckError, DownloadError
+from augmill.pipeline.errors import BuildError, CheckError, DownloadError, OptionError
 from augmill.pipeline.estimate import default_workers, estimate
 from augmill.pipeline.judgement import CheckReport
 from augmill.pipeline.lineage import library_versions, user_code
 from augmill.pipeline.listing import list_source
+from augmill.pipeline.parent import find_parent, forget_reused, named_parent, write_reuse
 from augmill.pipeline.plan import Plan, make_plan
-from augmill.pipeline.publish import failures_text, publish
+from augmill.pipeline.publish import failures_text, publish, reused
+from augmill.pipeline.retry import find_patch
 from augmill.pipeline.runner import Driver, check_beam_options
 from augmill.pipeline.source import Listing
 from augmill.pipeline.spec import Spec
@@ -30,6 +32,7 @@ from augmill.pipeline.target import AnyWorkspace, check_room_for, check_target, 
 from augmill.pipeline.tfds_metadata import import_tfds
 from augmill.pipeline.units import count_text
 from augmill.pipeline.version import Version
+from augmill.pipeline.workspace import Workspace
 
 Say = Callable[[str], None]
 
@@ -49,6 +52,8 @@ class _Build:
     started: datetime.datetime
     clock: float
     driver: Driver
+    reuse: bool | str
+    patch: bool
 
 
 def build(
@@ -59,6 +64,8 @@ def build(
     storage_options: Mapping[str, Any] | None = None,
     beam_options: Sequence[str] = (),
     stall_timeout: float = STALL_TIMEOUT,
+    reuse: bool | str = True,
+    retry_failed: bool = False,
     say: Say = lambda line: None,
 ) -> Version:
     """Build one version of a dataset, or return it if it is already there.
@@ -70,6 +77,10 @@ def build(
       storage_options: for the fsspec file system of a URL, such as credentials; JSON values.
       beam_options: Beam's own flags.
       stall_timeout: seconds after which a block in which nothing has been done ends the build; 0 for never.
+      reuse: whether to take records that an earlier version of this name holds already, or which version's: its number
+        or folder. The result is the same.
+      retry_failed: whether to build a patch of the spec's version instead, with the examples that failed in it and can
+        be used by now; where there are none, that version is returned.
       say: told each stage in a line.
 
     Returns:
@@ -79,6 +90,11 @@ def build(
       AugmillError: the source, an op, the target or the job is at fault; the message says which and what to do.
     """
     started, clock = datetime.datetime.now(datetime.timezone.utc), time.monotonic()
+    if retry_failed:
+        base, patch = find_patch(spec, target_of(output, spec.name, spec.version), say)
+        if patch is None:
+            return base
+        spec, reuse = patch, base.number
     target = target_of(output, spec.name, spec.version)
     workspace = workspace_of(target, storage_options)
     standing = find_standing(spec, target, workspace, say)
@@ -89,7 +105,8 @@ def build(
     with Driver() as driver:  # it imports Beam while the source is listed and the policy checked
         listing, plan = _plan(spec, target, say)
         workers = min(workers or default_workers(), plan.blocks)
-        job = _Build(spec, target, listing, plan, workers, beam_options, stall_timeout, say, started, clock, driver)
+        how = (beam_options, stall_timeout, say, started, clock, driver, reuse, retry_failed)
+        job = _Build(spec, target, listing, plan, workers, *how)
         report = _prove(job)
         check_room_for(workspace, estimate(spec, plan, report, workers, target), plan.blocks)
         with workspace.lock():
@@ -134,12 +151,14 @@ def _materialize(job: _Build, workspace: AnyWorkspace) -> Version:
     lineage = {"libraries": libraries, "code": code, "files": job.listing.files_digest()}
     try:
         done = _begin(job, workspace, lineage)
+        parent = _reuse(job, workspace, libraries, code)
         _run(job, workspace)
         facts = {
             "started": job.started.isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - job.clock, 1),
             "workers": job.workers,
             "resumed_records": done,
+            "reused": parent and {"from": parent.number, **reused(workspace, plan)},
             "python": platform.python_version(),
             "machine": platform.machine(),
         }
@@ -162,6 +181,27 @@ def _begin(job: _Build, workspace: AnyWorkspace, lineage: dict[str, Any]) -> int
     if done:
         job.say(f"resuming: {done:,} records stand already")
     return done
+
+
+def _reuse(job: _Build, workspace: AnyWorkspace, libraries: dict[str, str], code: dict[str, str]) -> Version | None:
+    """Find the version whose records can be reused, and tell the workers."""
+    spec, plan = job.spec, job.plan
+    if not isinstance(workspace, Workspace):
+        if isinstance(job.reuse, str):
+            raise OptionError(f"records can be reused between folders alone, and {workspace.path} is a URL")
+        return None
+    workspace.reuse_path.unlink(missing_ok=True)
+    if job.reuse is False:
+        forget_reused(workspace, plan)
+        return None
+    if job.reuse is True:
+        parent = find_parent(spec, plan, workspace.target, libraries, code, job.say)
+    else:
+        parent = named_parent(job.reuse, spec, plan, workspace.target, libraries, code)
+    if parent is not None:
+        write_reuse(workspace.reuse_path, parent, spec, plan, patch=job.patch)
+        job.say(f"reusing what {parent.number} holds of it already")
+    return parent
 
 
 def _run(job: _Build, workspace: AnyWorkspace) -> None:

@@ -135,6 +135,23 @@ def _varint(number: int) -> bytes:
     return bytes(found)
 
 
+def read_texts(data: bytes, *names: str) -> list[bytes]:
+    """Read single byte strings of a `tf.train.Example` by their features' names, and leave the others alone.
+
+    Raises:
+      ValueError: the bytes are not an Example, or such a feature is not in it.
+    """
+    try:
+        features = _message_class().FromString(data).features.feature
+    except DecodeError as error:
+        raise ValueError(f"not a tf.train.Example: {error}") from None
+    values = [features[name].bytes_list.value for name in names]
+    for name, found in zip(names, values, strict=True):
+        if len(found) != 1:
+            raise ValueError(f"it holds {len(found)} values of {name}, not one")
+    return [found[0] for found in values]
+
+
 def decode_example(data: bytes) -> dict[str, list[Any]]:
     """Parse a `tf.train.Example` into a list of values by feature name.
 

@@ -24,6 +24,7 @@ SCHEMA = pa.schema(
         ("label", pa.int32()),  # index into the manifest's classes, or -1
         ("content", pa.binary(32)),  # SHA-256 of the image as the source has it, and its annotations; null: not read
         ("failed", pa.bool_()),  # whether it is in failures.jsonl instead of the shards
+        ("objects", pa.list_(pa.int32())),  # the counts of `object_counts.COUNTS` over its copies; null without boxes
     ]
 )
 _NOT_READ = bytes(32)
@@ -51,7 +52,7 @@ def block_table(block: int, split: str, keys: Sequence[str], labels: Sequence[in
     Args:
       block, split: which one.
       keys, labels: of its examples, in the order of their places, as the plan has them.
-      row: what the worker noted of the block: its `contents` and `failures`.
+      row: what the worker noted of the block: its `contents`, `failures` and, with boxes, `object_rows`.
 
     Raises:
       ValueError: the row is about another number of examples.
@@ -68,6 +69,7 @@ def block_table(block: int, split: str, keys: Sequence[str], labels: Sequence[in
         pa.array(labels, pa.int32()),
         pa.array(contents, pa.binary(32)),
         pa.array([key in failed for key in keys], pa.bool_()),
+        pa.array(row.get("object_rows") or [None] * count, SCHEMA.field("objects").type),
     ]
     return pa.table(columns, schema=SCHEMA)
 

@@ -99,6 +99,14 @@ def _examples(plan: Plan, workspace: AnyWorkspace, rows: dict[int, dict[str, Any
             yield block_table(block, name, keys, labels, rows[block])
 
 
+def reused(workspace: AnyWorkspace, plan: Plan) -> dict[str, int]:
+    """How much was reused: examples, those of them that were made again and compared, records, and whole shards."""
+    rows = [row.get("reused", {}) for row in workspace.finished(plan.blocks).values()]
+    names = ("examples", "checked", "records", "shards")
+    counts = {name: sum(row.get(name, 0) for row in rows) for name in names}
+    return {**counts, "damaged": sum(len(row.get("damaged", ())) for row in rows)}
+
+
 def _job_seconds(rows: Iterable[dict[str, Any]], started: str) -> float:
     """From the first to the last record that this build wrote, over all workers; nothing for what stood already."""
     since = datetime.datetime.fromisoformat(started).timestamp()

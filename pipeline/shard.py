@@ -12,6 +12,7 @@ import hashlib
 import io
 import os
 import re
+import shutil
 import struct
 import uuid
 from collections.abc import Iterator, Sequence
@@ -74,7 +75,15 @@ class RecordWriter:
         """Append one record."""
         length = _LENGTH.pack(len(payload))
         self._waiting += (length, _CRC.pack(masked_crc(length)), payload, _CRC.pack(masked_crc(payload)))
-        end = self._offsets[-1] + HEADER + len(payload) + FOOTER
+        self._count(HEADER + len(payload) + FOOTER)
+
+    def append(self, framed: bytes) -> None:
+        """Append one record with its length and checksums, as another shard holds it; see `payload_of`."""
+        self._waiting.append(framed)
+        self._count(len(framed))
+
+    def _count(self, size: int) -> None:
+        end = self._offsets[-1] + size
         self._offsets.append(end)
         if end - self._written >= _WRITTEN_AT_ONCE:
             self._write_out()
@@ -133,6 +142,18 @@ class ShardWriter(RecordWriter):
         temporary.replace(self._index_target)
         self._temporary.replace(self._target)
 
+    def link(self, shard: Path, index: Path) -> None:
+        """Let another file stand for this shard, with its index, instead of what has been written.
+
+        They become hard links, or copies where the file system has none or another one holds the file.
+        """
+        self._file.close()
+        self._temporary.unlink()
+        for source, target in ((index, self._index_target), (shard, self._target)):
+            _link_or_copy(source, self._temporary)
+            self._temporary.replace(target)
+            self._temporary.unlink(missing_ok=True)  # it stays where both were the same file already
+
     def discard(self) -> None:
         super().discard()
         self._temporary.unlink(missing_ok=True)
@@ -144,6 +165,15 @@ def index_bytes(offsets: Sequence[int]) -> bytes:
     file = io.BytesIO()
     np.save(file, np.array(offsets, "<i8"), allow_pickle=False)
     return file.getvalue()
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system, one without links, or as many as a file may have
+        shutil.copyfile(source, target)  # in the kernel, where it can
+        with target.open("rb+") as file:
+            os.fsync(file.fileno())
 
 
 def _sync_and_close(file: BinaryIO) -> None:
@@ -198,6 +228,18 @@ def scan_stream(file: BinaryIO, size: int, name: str) -> Iterator[tuple[int, byt
         offset += HEADER + len(payload) + FOOTER
 
 
+def payload_of(framed: bytes, where: str) -> bytes:
+    """Take the payload out of one whole record, checking both checksums.
+
+    Raises:
+      RecordError: these are not the bytes of one record.
+    """
+    payload = _read_payload(io.BytesIO(framed[HEADER:]), framed[:HEADER], len(framed) - HEADER, where)
+    if HEADER + len(payload) + FOOTER != len(framed):
+        raise RecordError(f"{where}: {len(framed)} bytes are more than a record")
+    return payload
+
+
 def read_record(path: Path, offset: int) -> bytes:
     """Read the payload of the record that begins at `offset`.
 
@@ -220,7 +262,7 @@ def record_in(data: bytes, where: str) -> bytes:
     return _read_payload(file, file.read(HEADER), len(data) - HEADER, where)
 
 
-def _read_payload(file: BinaryIO, header: bytes, left: int, where: str) -> bytes:
+def _read_payload(file: BinaryIO | io.BytesIO, header: bytes, left: int, where: str) -> bytes:
     if len(header) < HEADER:
         raise RecordError(f"{where}: the file ends inside a record's header")
     if _CRC.unpack_from(header, 8)[0] != masked_crc(header[:8]):

@@ -41,6 +41,7 @@ class Workspace:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.plan_path = self.path / "plan.parquet"
+        self.reuse_path = self.path / "reuse.parquet"
         self.version = self.path / "version"
         self.metadata = self.version  # where the small files that a publication writes go
         self.index = self.version / "index"

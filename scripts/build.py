@@ -9,7 +9,7 @@ from augmill.pipeline.spec import Spec
 from augmill.pipeline.stall import STALL_TIMEOUT
 from augmill.pipeline.units import size_text, time_text
 from augmill.pipeline.version import Version
-from augmill.scripts.table import echo_effects, echo_json
+from augmill.scripts.table import echo_effects, echo_json, reused_text
 
 
 @click.command("build")
@@ -30,6 +30,9 @@ from augmill.scripts.table import echo_effects, echo_json
     metavar="SECONDS",
     help="End the build where a block has got no further for so long; 0 waits for ever.",
 )
+@click.option("--from", "parent", metavar="V", help="Reuse records of this version.  [default: the latest that fits]")
+@click.option("--no-reuse", is_flag=True, help="Make every record, whatever an earlier version holds already.")
+@click.option("--retry-failed", is_flag=True, help="Build a patch with what failed and can be used now.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED)
 def command(
@@ -38,21 +41,30 @@ def command(
     runner: str,
     workers: int | None,
     stall_timeout: float,
+    parent: str | None,
+    no_reuse: bool,
+    retry_failed: bool,
     as_json: bool,
     beam_options: tuple[str, ...],
 ) -> None:
     """Build the version that SPEC describes and publish it whole.
 
-    An interrupted build goes on when the same command is run again. A version that is published is never changed.
+    An interrupted build goes on when the same command is run again. A version that is published is never changed. What
+    an earlier version of the same name holds already is taken from there; the result is the same.
     BEAM_OPTIONS after -- are Beam's own.
     """
     say = (lambda line: None) if as_json else (lambda line: click.echo(line))
+    if (parent is not None) + no_reuse + retry_failed > 1:
+        raise click.UsageError("give one of --from, --no-reuse and --retry-failed")
+    reuse = False if no_reuse else True if parent is None else parent
     version = build(
         Spec.from_yaml(spec),
         output,
         workers=workers,
         beam_options=beam_options,
         stall_timeout=stall_timeout,
+        reuse=reuse,
+        retry_failed=retry_failed,
         say=say,
     )
     if as_json:
@@ -66,6 +78,9 @@ def _tell(version: Version) -> None:
     click.echo(
         f"{version.location}: {version.records:,} records, {size_text(version.bytes)}, in {time_text(made['seconds'])}"
     )
+    text = reused_text(version)
+    if text:
+        click.echo(text)
     if version.manifest.effects:
         echo_effects(version.manifest.effects)
     failed = version.manifest.source["failed"]

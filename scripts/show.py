@@ -7,7 +7,7 @@ import click
 from augmill.pipeline.manifest import Manifest
 from augmill.pipeline.units import count_text, size_text, time_text
 from augmill.pipeline.version import Version
-from augmill.scripts.table import echo_effects, echo_json, echo_table
+from augmill.scripts.table import echo_effects, echo_json, echo_table, reused_text
 
 
 @click.command("show")
@@ -39,6 +39,9 @@ def command(version: str, as_json: bool) -> None:
     click.echo(
         f"built: {built['started']}, in {time_text(built['seconds'])} with {count_text(built['workers'], 'worker')}"
     )
+    text = reused_text(opened)
+    if text:
+        click.echo(text)
     click.echo(f"digest: {manifest.digest}")
     if manifest.effects:
         click.echo("effects:")

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from augmill.pipeline.units import count_text
+from augmill.pipeline.version import Version
 from augmill.transforms.audit import Effect
 
 _MOST_RANGES = 6  # of one op in a table; the rest is in the JSON
@@ -51,3 +53,19 @@ def _text(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def reused_text(version: Version) -> str:
+    """Say how much of a version an earlier one held already; nothing where none was reused."""
+    reused = version.manifest.build.get("reused")
+    if not reused:
+        return ""
+    examples = sum(split.examples for split in version.manifest.splits.values())
+    text = (
+        f"reused from {reused['from']}: {reused['examples']:,} of {examples:,} examples, {reused['records']:,} of "
+        f"{version.records:,} records, {count_text(reused['shards'], 'shard')} as a whole"
+    )
+    checked = f"; {reused['checked']:,} of the examples were made again, and were the same" if reused["checked"] else ""
+    damaged = count_text(reused["damaged"], "example")
+    wrong = f"; {damaged} of it cannot be read: augmill verify names the shards" if reused["damaged"] else ""
+    return text + checked + wrong

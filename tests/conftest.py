@@ -272,20 +272,26 @@ def publish_version() -> Callable[..., Any]:
     from augmill.pipeline.lineage import library_versions, user_code
     from augmill.pipeline.listing import list_source
     from augmill.pipeline.materialize import Materializer
+    from augmill.pipeline.parent import find_parent, write_reuse
     from augmill.pipeline.plan import make_plan
-    from augmill.pipeline.publish import publish
+    from augmill.pipeline.publish import publish, reused
     from augmill.pipeline.workspace import Workspace
 
-    def make(spec: Any, output: Path) -> Any:
+    def make(spec: Any, output: Path, *, reuse: bool = False, patch: bool = False) -> Any:
         plan = make_plan(spec, list_source(spec))
         target = output / spec.name / spec.version
         workspace = Workspace.beside(target)
         workspace.prepare(spec, plan, {"spec": spec.digest()})
+        lineage = {"libraries": library_versions(), "code": user_code(spec)}
+        parent = find_parent(spec, plan, target, **lineage, say=print) if reuse else None
+        workspace.reuse_path.unlink(missing_ok=True)
+        if parent is not None:
+            write_reuse(workspace.reuse_path, parent, spec, plan, patch=patch)
         materialize = Materializer(workspace)
         for block in range(plan.blocks):
             materialize(block)
         facts = {"started": "2001-01-01T00:00:00+00:00", "seconds": 1.0, "workers": 1}
-        lineage = {"libraries": library_versions(), "code": user_code(spec)}
+        facts["reused"] = parent and {"from": parent.number, **reused(workspace, plan)}
         version = publish(spec, plan, workspace, build=facts, **lineage)
         workspace.remove()
         return version

@@ -83,6 +83,8 @@ FLOORS: dict[str, list[set[str]]] = {
         {"annotations", "object_tensors", "raw_cost", "drawing", "model_compare", "adopted_spec", "share", "reading"}
         | {"selection"},
         {"record_annotations", "object_counts", "labels", "decoding", "peers", "strip", "batches"},
+        {"reuse"},
+        {"linking"},
         {"source", "adopt", "numpy_decoding", "stream", "epoch_reader", "loader_options"},
         {"folder_source", "tfrecord_source", "coco_source", "tfds_features", "lineage", "loader"},
         {"splits"},
@@ -93,7 +95,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"target"},
         {"materialize", "publish", "standing", "stall"},
         {"job"},
-        {"driver"},
+        {"driver", "parent", "retry"},
         {"runner"},
         {"builder"},
         {"__init__"},
