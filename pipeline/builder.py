@@ -30,7 +30,7 @@ from augmill.pipeline.stall import STALL_TIMEOUT
 from augmill.pipeline.standing import find_standing
 from augmill.pipeline.target import AnyWorkspace, check_room_for, check_target, overlaps, target_of, workspace_of
 from augmill.pipeline.tfds_metadata import import_tfds
-from augmill.pipeline.units import count_text
+from augmill.pipeline.units import count_text, printable
 from augmill.pipeline.version import Version
 from augmill.pipeline.workspace import Workspace
 
@@ -140,7 +140,8 @@ def _prove(job: _Build) -> CheckReport:
     if report.unreadable:
         key, reason = report.unreadable[0]
         sampled = report.samples + len(report.unreadable)
-        job.say(f"{len(report.unreadable)} of the {sampled} images sampled cannot be read; the first, {key}: {reason}")
+        first = f"{printable(key)}: {reason}"
+        job.say(f"{len(report.unreadable)} of the {sampled} images sampled cannot be read; the first, {first}")
     return report
 
 

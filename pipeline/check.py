@@ -13,6 +13,7 @@ from augmill.pipeline.plan import Plan
 from augmill.pipeline.renderer import Renderer
 from augmill.pipeline.shard import RecordError
 from augmill.pipeline.spec import Spec
+from augmill.pipeline.units import printable
 from augmill.transforms.audit import Effects
 from augmill.transforms.base import REFUSED, MixTransform, Sample, TransformError
 from augmill.transforms.rendering import refusal
@@ -114,7 +115,7 @@ def _run_policy(
             if renderer.joins:
                 renderer.measure(sample, steps, peers)
         except (TransformError, ValueError) as error:
-            report.note(f"{error} (image {key})")
+            report.note(f"{error} (image {printable(key)})")
             renderer.trace(sample, key, copy, peers)
         renderer.count([renderer.take()])
     report.effects = renderer.effects

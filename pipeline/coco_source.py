@@ -18,6 +18,7 @@ from augmill.pipeline.annotations import AnnotationError, Annotations, box_probl
 from augmill.pipeline.errors import SourceError
 from augmill.pipeline.source import NO_LABEL, Address, BadExample, Listing, make_table
 from augmill.pipeline.source_spec import SourceSpec
+from augmill.pipeline.units import printable
 from augmill.pipeline.walk import Inside
 
 _Part = dict[str, list[dict[str, Any]]]  # images, annotations and categories of one file
@@ -61,7 +62,7 @@ def list_coco(source: SourceSpec, base: Path, group: str | None = None) -> Listi
         addresses += found
         bad += failed
     if not addresses:
-        reason = f"; the first of {len(bad)} bad ones, {bad[0].key}: {bad[0].reason}" if bad else ""
+        reason = f"; the first of {len(bad)} bad ones, {printable(bad[0].key)}: {bad[0].reason}" if bad else ""
         raise SourceError(f"{', '.join(files.values())} names no image that can be used{reason}")
     return Listing(root, "file", None, make_table(addresses, str(root)), None, bad, annotations=categories.info)
 

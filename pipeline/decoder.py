@@ -28,7 +28,7 @@ _MADE_UP = re.compile(
 )
 _DECODERS = re.compile(
     r"libpng (warning|error): |Corrupt JPEG data: |Premature end of JPEG file|Inconsistent progression sequence"
-    r"|Warning: unknown JFIF revision|Unknown Adobe color transform|\[ *(WARN|ERROR|INFO|DEBUG)[: ]"
+    r"|Warning: unknown JFIF revision|Unknown Adobe color transform|\[ *(WARN|ERROR|INFO|DEBUG)[: ]|\s*$"
 )
 
 _lock = threading.Lock()

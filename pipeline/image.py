@@ -20,13 +20,13 @@ from augmill.pipeline.image_header import (
     check_limits,
     check_pixels,
     image_size,
+    png_is_whole,
     what_else,
 )
 from augmill.pipeline.png import encode_png
 from augmill.transforms.motion import Motion, scaling, translation
 
 _MAGIC = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"RIFF", b"GIF8")
-_END_MARKERS = {b"\xff\xd8\xff": b"\xff\xd9", b"\x89PNG": b"IEND"}
 _TAIL = 64  # bytes at the end to look at: some cameras pad after the end marker
 EXTENSIONS = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".bmp", ".webp", ".gif"})
 
@@ -70,11 +70,14 @@ def _decode_colours(data: bytes, limits: Limits) -> np.ndarray:
 
 
 def is_whole(data: bytes) -> bool:
-    """Tell whether a JPEG or PNG has its end marker, so that OpenCV can be trusted with it.
+    """Tell whether a JPEG or PNG is there to its end mark, so that OpenCV can be trusted with it.
 
-    OpenCV before release 5 fills what a truncated JPEG lacks with grey and says nothing; Pillow refuses it.
+    OpenCV before release 5 fills what a truncated JPEG lacks with grey and says nothing; Pillow refuses it. For a chunk
+    of a PNG OpenCV makes as much room as the chunk says that it needs, be it 2 GB in a file of 1 kB.
     """
-    return all(end in data[-_TAIL:] for start, end in _END_MARKERS.items() if data.startswith(start))
+    if data.startswith(b"\x89PNG"):
+        return png_is_whole(data)
+    return not data.startswith(b"\xff\xd8\xff") or b"\xff\xd9" in data[-_TAIL:]
 
 
 def _decode_with_pillow(data: bytes, limits: Limits) -> np.ndarray:

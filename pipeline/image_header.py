@@ -99,6 +99,17 @@ def _webp_size(data: bytes) -> tuple[int, int]:
     raise struct.error("no frame")
 
 
+def png_is_whole(data: bytes) -> bool:
+    """Tell whether the chunks of a PNG stand one after another, each within the file, up to the end's."""
+    place = 8
+    while place + 12 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, place)
+        place += 12 + length
+        if kind == b"IEND":
+            return place <= len(data)
+    return False
+
+
 def jpeg_head(data: bytes) -> JpegHead | None:
     """Read a JPEG's head as its decoders do, passing over what stands between segments; None if it has no frame."""
     if not data.startswith(b"\xff\xd8\xff"):

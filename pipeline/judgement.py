@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from augmill.pipeline.peers import BlockPeers
 from augmill.pipeline.spec import Spec
+from augmill.pipeline.units import printable
 from augmill.transforms.audit import Effect, Effects
 from augmill.transforms.base import MixTransform, Params, Sample, Transform, TransformError
 from augmill.transforms.findings import Findings, strays
@@ -85,7 +86,7 @@ def judge_op(spec: Spec, at: str, op: Transform, opened: Opened, report: CheckRe
         except TransformError as error:
             # An op that fits only what comes before it (a crop of a crop) is judged in its place, by the policy's run.
             if not effect.measured:
-                report.note(f"{error} (image {key})")
+                report.note(f"{error} (image {printable(key)})")
             break
     tried = alone.applied or effect.measured
     if tried and not alone.changed and not effect.changed:
@@ -114,7 +115,7 @@ def judge_annotations(spec: Spec, at: str, op: Transform, opened: Opened, report
         except TransformError:
             continue  # told already, by the policy's run
         lines = strays(op, sample, params, spec.kernels)
-        found += [f"{lines[0]} (image {key})"] if lines else []
+        found += [f"{lines[0]} (image {printable(key)})"] if lines else []
     if len(found) > _MOST_STRAYING * len(annotated):
         where = f"augment {at}: {op.spec_name}"
         report.note(

@@ -19,6 +19,7 @@ from augmill.pipeline.spec import Spec
 from augmill.pipeline.storage import is_url
 from augmill.pipeline.tfds_source import list_tfds
 from augmill.pipeline.tfrecord_source import list_tfrecord
+from augmill.pipeline.units import printable
 
 
 def list_source(spec: Spec) -> Listing:
@@ -70,7 +71,8 @@ def _within_limits(listing: Listing, limits: Limits) -> Listing:
         else:
             kept.append(place)
     if not kept:
-        raise SourceError(f"{listing.root} holds no image that can be used; the first, {bad[0].key}: {bad[0].reason}")
+        first = f"{printable(bad[0].key)}: {bad[0].reason}"
+        raise SourceError(f"{listing.root} holds no image that can be used; the first, {first}")
     return replace(listing, addresses=listing.addresses.take(kept), bad=[*listing.bad, *bad])
 
 

@@ -136,7 +136,7 @@ def parse_manifest(data: bytes, location: str) -> tuple[Manifest, str | None]:
     """
     try:
         stored = json.loads(data.decode("utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DamagedManifestError(f"{location} is damaged: {error}") from error
     if not isinstance(stored, dict) or stored.get("format") != FORMAT:
         got = stored.get("format") if isinstance(stored, dict) else None

@@ -17,6 +17,7 @@ from augmill.pipeline.plan import Plan
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.target import AnyWorkspace
 from augmill.pipeline.tfds_metadata import write_tfds_metadata
+from augmill.pipeline.units import printable
 from augmill.pipeline.version import Version
 from augmill.transforms.audit import Effects
 
@@ -45,8 +46,8 @@ def publish(
     _check_indices(workspace, splits)
     shards = {shard.file for split in splits.values() for shard in split.shards}
     workspace.sweep(shards)
-    lines = [json.dumps(failure, sort_keys=True, ensure_ascii=False) + "\n" for failure in failures]
-    (workspace.metadata / FAILURES).write_text("".join(lines), "utf-8", errors="backslashreplace")
+    lines = [json.dumps(failure, sort_keys=True) + "\n" for failure in failures]  # in ASCII, whatever is in a name
+    (workspace.metadata / FAILURES).write_text("".join(lines), "ascii")
     write_tfds_metadata(spec, plan, splits, workspace.metadata)
     write_examples(workspace.metadata / EXAMPLES, _examples(plan, workspace, rows))
     effects = Effects(spec.policy.leaves())
@@ -161,7 +162,7 @@ def _check_failures(
 
 def failures_text(spec: Spec, failures: list[dict[str, Any]], found: int) -> str:
     """Say that too many examples failed, with the first of them."""
-    shown = [f"  {failure['key']}: {failure['reason']}" for failure in failures[:_FAILURES_SHOWN]]
+    shown = [f"  {printable(failure['key'])}: {printable(failure['reason'])}" for failure in failures[:_FAILURES_SHOWN]]
     more = [f"  and {len(failures) - _FAILURES_SHOWN} more"] if len(failures) > _FAILURES_SHOWN else []
     share = f"{len(failures)} of {found} examples failed ({len(failures) / found:.2%})"
     head = f"{share}, more than max_bad_fraction {spec.max_bad_fraction:g} allows:"

@@ -16,6 +16,7 @@ from augmill.pipeline.renderer import Renderer
 from augmill.pipeline.shard import scan_records
 from augmill.pipeline.spec import Spec, add_import_paths
 from augmill.pipeline.steps import steps_from_json
+from augmill.pipeline.units import printable
 from augmill.pipeline.version import Version
 from augmill.transforms.base import Sample, TransformError
 from augmill.transforms.policy import Step
@@ -95,7 +96,7 @@ class Replayer:
             if isinstance(error, TransformError):
                 raise
             reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-            raise SourceError(f"{key} can no longer be read: {reason}") from error
+            raise SourceError(f"{printable(key)} can no longer be read: {reason}") from error
 
 
 def published_spec(version: Version) -> Spec:

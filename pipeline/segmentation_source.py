@@ -15,6 +15,7 @@ from augmill.pipeline.image_header import ImageError
 from augmill.pipeline.mask import HEADER_BYTES, mask_bits
 from augmill.pipeline.source import NO_LABEL, Address, BadExample, Listing, make_table, mask_address
 from augmill.pipeline.source_spec import SourceSpec
+from augmill.pipeline.units import printable
 from augmill.pipeline.walk import walk_files
 
 _Found = dict[str, list[tuple[Path, int]]]  # files and their bytes, by path below the folder without extension
@@ -39,7 +40,7 @@ def list_segmentation(source: SourceSpec, base: Path) -> Listing:
     for stem in sorted({*pictures, *drawn}):
         lister.add(pictures.get(stem, []), drawn.get(stem, []))
     if not lister.addresses:
-        first = f"; the first of {len(lister.bad)} bad ones, {lister.bad[0].key}: {lister.bad[0].reason}"
+        first = f"; the first of {len(lister.bad)} bad ones, {printable(lister.bad[0].key)}: {lister.bad[0].reason}"
         raise SourceError(f"{images} holds no image with a mask in {masks}{first if lister.bad else ''}")
     info = AnnotationInfo(kinds=("masks",), mask_bits=lister.bits, mask_classes=tuple(source.classes or ()))
     table = make_table(lister.addresses, str(images))

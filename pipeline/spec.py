@@ -12,12 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from augmill.pipeline.errors import SpecError
 from augmill.pipeline.group_spec import WITH_FEATURES, GroupBy
 from augmill.pipeline.source_spec import FORMS, SPLIT_NAME, FeatureNames, SourceSpec, SpecModel, check_split_names
+from augmill.pipeline.spec_file import dotted, plain_problems, read_yaml, refuse_user_code
 from augmill.transforms.base import MixTransform
 from augmill.transforms.grammar import Problem, files_from, parse_policy
 from augmill.transforms.policy import Policy
@@ -109,14 +109,16 @@ class Spec(SpecModel):
     _base: Path = PrivateAttr(default_factory=Path.cwd)
 
     def __init__(self, /, **data: Any) -> None:
-        problems: list[Problem] = []
+        problems = list(plain_problems(data))
+        if problems:
+            raise SpecError([f"{dotted(where)}: {message}" for where, message in problems])
         try:
             super().__init__(**data)
         except ValidationError as error:
             problems += _field_problems(error, data)
         problems += parse_policy(data.get("augment", []))[1]
         if problems:
-            raise SpecError([f"{_dotted(where)}: {message}" for where, message in problems])
+            raise SpecError([f"{dotted(where)}: {message}" for where, message in problems])
 
     @field_validator("splits")
     @classmethod
@@ -146,22 +148,26 @@ class Spec(SpecModel):
         return self
 
     @classmethod
-    def from_yaml(cls, path: str | Path) -> Spec:
+    def from_yaml(cls, path: str | Path, *, user_code: bool = True) -> Spec:
         """Read a spec from a YAML file; paths in it are relative to the file's folder.
 
+        Args:
+          path: the file.
+          user_code: whether it may name code of the user's; otherwise nothing beside the file is imported.
+
         Raises:
-          SpecError: the file is missing, is no YAML, or breaks rules.
+          SpecError: the file is missing, is no YAML, breaks rules, or names code that it may not.
         """
         path = Path(path)
-        try:
-            data = yaml.load(path.read_text("utf-8"), Loader=_UniqueKeyLoader)
-        except OSError as error:
-            raise SpecError([f"cannot be read: {error.strerror}"], origin=str(path)) from error
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            raise SpecError([f"is no valid YAML: {' '.join(str(error).split())}"], origin=str(path)) from error
-        add_import_paths([str(path.resolve().parent)])  # where the user's own `module:function` stands
+        data = read_yaml(path)
         if not isinstance(data, dict):
-            raise SpecError([f"must be a mapping that begins with name: and version:, got {data!r}"], origin=str(path))
+            raise SpecError(
+                [f"must be a mapping that begins with name: and version:, got {data!r}"[:200]], origin=str(path)
+            )
+        if user_code:
+            add_import_paths([str(path.resolve().parent)])  # where the user's own `module:function` stands
+        else:
+            refuse_user_code(data, str(path))
         if "augment" in data:
             data["augment"] = files_from(data["augment"], path.parent.resolve())
         try:
@@ -213,25 +219,6 @@ def add_import_paths(paths: Iterable[str]) -> None:
     sys.path.extend(path for path in paths if path not in sys.path)
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """Refuses a mapping with a key given twice, of which YAML would keep the last in silence."""
-
-
-def _unique_mapping(loader: _UniqueKeyLoader, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-    seen: set[Any] = set()
-    for key_node, _ in node.value:
-        if key_node.tag == "tag:yaml.org,2002:merge":  # <<: *anchor, whose keys may well be given again
-            continue
-        key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, (list, dict)) and key in seen:
-            raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is given twice", key_node.start_mark)
-        if not isinstance(key, (list, dict)):
-            seen.add(key)
-    return yaml.SafeLoader.construct_mapping(loader, node, deep=True)
-
-
-_UniqueKeyLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _unique_mapping)
-
 _RULES = {
     r"^[a-z][a-z0-9_]*$": "must be lower-case letters, digits and _, beginning with a letter",
     r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$": "must be three numbers, as 1.0.0 (in YAML without quotes too)",
@@ -282,11 +269,3 @@ def _unknown_key(where: tuple[int | str, ...]) -> str:
     near = difflib.get_close_matches(str(where[-1]), names, n=1)
     guess = f"did you mean {near[0]}? " if near else ""
     return f"unknown key; {guess}choose from {', '.join(names)}"
-
-
-def _dotted(where: tuple[int | str, ...]) -> str:
-    """Write a path as augment[2].one_of[0]; the whole spec is "spec"."""
-    path = ""
-    for part in where:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
-    return path or "spec"

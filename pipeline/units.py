@@ -55,9 +55,21 @@ def count_text(count: int, thing: str) -> str:
     return f"{count:,} {thing}" if count == 1 else f"{count:,} {thing}s"
 
 
+def printable(text: str, *, lines: bool = False) -> str:
+    """Write out as \\n, \\x1b or \\u202e what a terminal would act on rather than show; keep line ends with `lines`.
+
+    >>> printable("a cat\\x1b[2J.png")
+    'a cat\\\\x1b[2J.png'
+    """
+    if text.isprintable():
+        return text
+    signs = (sign if sign.isprintable() or (lines and sign == "\n") else sign.encode("unicode_escape") for sign in text)
+    return "".join(sign if isinstance(sign, str) else sign.decode() for sign in signs)
+
+
 def some(names: Sequence[str], most: int = 5) -> str:
-    """The first few names, and how many more there are."""
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if len(names) > most else "")
+    """The first few names, as they can be printed, and how many more there are."""
+    return ", ".join(map(printable, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
 def drawn_words(params: Mapping[str, Any]) -> Iterator[str]:

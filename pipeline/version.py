@@ -115,7 +115,8 @@ class Version:
     @cached_property
     def failures(self) -> list[dict[str, Any]]:
         """The examples that could not be used: key, uri, split and reason."""
-        return [json.loads(line) for line in self._storage.read_bytes(FAILURES).decode("utf-8").splitlines()]
+        lines = self._storage.read_bytes(FAILURES).split(b"\n")  # where text in Unicode has other ends of lines too
+        return [json.loads(line) for line in lines if line]
 
     def verify(self) -> Iterator[tuple[str, str | None]]:
         """Check every file's size and digest, every index against its shard, and the manifest against itself.

@@ -9,7 +9,7 @@ from augmill.pipeline.spec import Spec
 from augmill.pipeline.stall import STALL_TIMEOUT
 from augmill.pipeline.units import size_text, time_text
 from augmill.pipeline.version import Version
-from augmill.scripts.table import echo_effects, echo_json, reused_text
+from augmill.scripts.table import echo, echo_effects, echo_json, reused_text, user_code_option
 
 
 @click.command("build")
@@ -34,6 +34,7 @@ from augmill.scripts.table import echo_effects, echo_json, reused_text
 @click.option("--no-reuse", is_flag=True, help="Make every record, whatever an earlier version holds already.")
 @click.option("--retry-failed", is_flag=True, help="Build a patch with what failed and can be used now.")
 @click.option("--json", "as_json", is_flag=True, help="Print the result as JSON.")
+@user_code_option
 @click.argument("beam_options", nargs=-1, type=click.UNPROCESSED)
 def command(
     spec: str,
@@ -45,6 +46,7 @@ def command(
     no_reuse: bool,
     retry_failed: bool,
     as_json: bool,
+    user_code: bool,
     beam_options: tuple[str, ...],
 ) -> None:
     """Build the version that SPEC describes and publish it whole.
@@ -53,12 +55,12 @@ def command(
     an earlier version of the same name holds already is taken from there; the result is the same.
     BEAM_OPTIONS after -- are Beam's own.
     """
-    say = (lambda line: None) if as_json else (lambda line: click.echo(line))
+    say = (lambda line: None) if as_json else echo
     if (parent is not None) + no_reuse + retry_failed > 1:
         raise click.UsageError("give one of --from, --no-reuse and --retry-failed")
     reuse = False if no_reuse else True if parent is None else parent
     version = build(
-        Spec.from_yaml(spec),
+        Spec.from_yaml(spec, user_code=user_code),
         output,
         workers=workers,
         beam_options=beam_options,
@@ -75,14 +77,14 @@ def command(
 
 def _tell(version: Version) -> None:
     made = version.manifest.build
-    click.echo(
+    echo(
         f"{version.location}: {version.records:,} records, {size_text(version.bytes)}, in {time_text(made['seconds'])}"
     )
     text = reused_text(version)
     if text:
-        click.echo(text)
+        echo(text)
     if version.manifest.effects:
         echo_effects(version.manifest.effects)
     failed = version.manifest.source["failed"]
     if failed:
-        click.echo(f"{failed} examples could not be used; {version.location}/failures.jsonl names them")
+        echo(f"{failed} examples could not be used; {version.location}/failures.jsonl names them")

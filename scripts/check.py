@@ -13,7 +13,8 @@ from augmill.pipeline.judgement import MOST_SATURATED, CheckReport
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.plan import make_plan
 from augmill.pipeline.spec import Spec
-from augmill.scripts.table import echo_json, echo_table
+from augmill.pipeline.units import printable
+from augmill.scripts.table import echo, echo_json, echo_table, user_code_option
 from augmill.transforms.findings import intended_rates
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -30,14 +31,15 @@ _BARS = "▁▂▃▄▅▆▇█"
     help="Share of the pixels that an op may drive to 0 or 255 without being told.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def command(spec: str, samples: int, most_saturated: float, as_json: bool) -> None:
+@user_code_option
+def command(spec: str, samples: int, most_saturated: float, as_json: bool, user_code: bool) -> None:
     """Prove on real samples that every op of SPEC changes images as intended.
 
     Tells how often each op was applied and was meant to be, what it changed, and how its draws are spread. Ends with
     code 1 where an op changes nothing, fails, cannot be reproduced, or moves boxes otherwise than pixels. Nothing is
     written.
     """
-    parsed = Spec.from_yaml(spec)
+    parsed = Spec.from_yaml(spec, user_code=user_code)
     plan = make_plan(parsed, list_source(parsed))
     report = run_check(parsed, plan, samples=samples, most_saturated=most_saturated)
     ops = _ops(parsed, report)
@@ -50,7 +52,7 @@ def command(spec: str, samples: int, most_saturated: float, as_json: bool) -> No
     if report.problems:
         raise CheckError(problems_text(report))
     if not as_json:
-        click.echo("every op does its work")
+        echo("every op does its work")
 
 
 def _ops(spec: Spec, report: CheckReport) -> list[dict[str, Any]]:
@@ -69,7 +71,7 @@ def _ops(spec: Spec, report: CheckReport) -> list[dict[str, Any]]:
 
 
 def _echo(report: CheckReport, ops: list[dict[str, Any]]) -> None:
-    click.echo(f"one copy of {report.samples} images:")
+    echo(f"one copy of {report.samples} images:")
     rows = []
     for op in ops:
         effect = report.effects.by_place[op["at"]]
@@ -80,12 +82,12 @@ def _echo(report: CheckReport, ops: list[dict[str, Any]]) -> None:
     echo_table(["at", "op", "applied", "intended", "changed", "mean change", "saturated"], rows)
     draws = [(op["at"], name, *_spread(drawn)) for op in ops for name, drawn in op["draws"].items()]
     if draws:
-        click.echo("what they drew:")
+        echo("what they drew:")
         echo_table(["at", "parameter", "range", "spread"], draws)
     for key, reason in report.unreadable:
-        click.echo(f"unreadable: {key}: {reason}")
+        echo(f"unreadable: {printable(key)}: {printable(reason)}")
     for line in report.advice:
-        click.echo(f"advice: {line}")
+        echo(f"advice: {line}")
 
 
 def _spread(drawn: dict[str, Any]) -> tuple[str, str]:

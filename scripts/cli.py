@@ -10,6 +10,7 @@ from importlib import metadata
 import click
 
 from augmill.pipeline.errors import AugmillError
+from augmill.pipeline.units import printable
 
 # Subcommand -> what it does; the command itself is `command` in the module augmill.scripts.<name>.
 COMMANDS = {
@@ -88,7 +89,7 @@ def main() -> None:
 
 def _end(message: str, code: int) -> None:
     if message:
-        click.echo(message, err=True)
+        click.echo(printable(message, lines=True), err=True)
     try:
         sys.stdout.flush()
     except BrokenPipeError:

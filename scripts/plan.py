@@ -17,7 +17,7 @@ from augmill.pipeline.source import Listing
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.target import target_of
 from augmill.pipeline.units import count_text, size_text, time_text
-from augmill.scripts.table import echo_json, echo_table
+from augmill.scripts.table import echo, echo_json, echo_table, user_code_option
 from augmill.transforms.joins import by_reference, joins_of
 
 _ANY_SIZE = (375, 500)  # of an image, where the spec leaves sizes to the images
@@ -34,13 +34,14 @@ _ANY_SIZE = (375, 500)  # of an image, where the spec leaves sizes to the images
 )
 @click.option("--workers", type=click.IntRange(min=1), help="Processes to reckon with.  [default: one a core]")
 @click.option("--json", "as_json", is_flag=True, help="Print the plan as JSON.")
-def command(spec: str, output: str, workers: int | None, as_json: bool) -> None:
+@user_code_option
+def command(spec: str, output: str, workers: int | None, as_json: bool, user_code: bool) -> None:
     """Say what a build of SPEC would make, how long it would take and what room it needs.
 
     Time and bytes are reckoned from a timed sample of 64 examples, which also tells when raw pixels would pay.
     Nothing is written. What the check finds is told, and doesn't change the exit code.
     """
-    parsed = Spec.from_yaml(spec)
+    parsed = Spec.from_yaml(spec, user_code=user_code)
     listing = list_source(parsed)
     plan = make_plan(parsed, listing)
     renditions = RawSample(parsed.image)
@@ -101,47 +102,47 @@ def _facts(spec: Spec, listing: Listing, plan: Plan, report: CheckReport, cost: 
 
 def _tell_kernels(kernels: dict[str, Any]) -> None:
     """Say what of the policy is done at once, and what takes its time."""
-    click.echo(f"kernels: {kernels['name']}")
+    echo(f"kernels: {kernels['name']}")
     for join in kernels["joined"]:
         often = "" if join["share"] == 1 else f" (in {join['share']:.0%} of the renditions)"
-        click.echo(f"  {join['work']}: {' + '.join(join['ops'])}{often}")
+        echo(f"  {join['work']}: {' + '.join(join['ops'])}{often}")
     if kernels["by_reference"]:
-        click.echo(f"  each by itself, by its reference kernel: {', '.join(kernels['by_reference'])}")
+        echo(f"  each by itself, by its reference kernel: {', '.join(kernels['by_reference'])}")
 
 
 def _tell_cost(facts: dict[str, Any]) -> None:
     needed, free = facts["expected_bytes"], facts["free_bytes"]
-    click.echo(
+    echo(
         f"expected: {size_text(needed)} in about {time_text(facts['expected_seconds'])} "
         f"with {count_text(facts['workers'], 'worker')} (timed on {count_text(facts['sampled'], 'example')})"
     )
     if free is not None:  # which nobody knows of an object store
         verdict = "enough" if needed <= free else "NOT ENOUGH"
-        click.echo(f"disk: {size_text(needed)} needed, {size_text(free)} free: {verdict}")
+        echo(f"disk: {size_text(needed)} needed, {size_text(free)} free: {verdict}")
 
 
 def _tell(spec: Spec, listing: Listing, facts: dict[str, Any], report: CheckReport, encodings: list[str]) -> None:
-    click.echo(f"{spec.name} {spec.version} from {facts['source']['root']} ({facts['source']['kind']})")
+    echo(f"{spec.name} {spec.version} from {facts['source']['root']} ({facts['source']['kind']})")
     header = ["split", "examples", "renditions", "records", "blocks", "shards"]
     echo_table(header, [(name, *split.values()) for name, split in facts["splits"].items()])
     if facts["classes"]:
         counts = ", ".join(f"{name} {count:,}" for name, count in list(facts["classes"].items())[:12])
         more = f" and {len(facts['classes']) - 12} more" if len(facts["classes"]) > 12 else ""
-        click.echo(f"classes: {counts}{more}")
+        echo(f"classes: {counts}{more}")
     if facts["ignored_files"]:
-        click.echo(listing.ignored_text())
+        echo(listing.ignored_text())
     if facts["unusable"]:
-        click.echo(f"unusable records: {facts['unusable']}")
+        echo(f"unusable records: {facts['unusable']}")
     wanted = [name for name, share in (spec.splits or {}).items() if share > 0 and name not in facts["splits"]]
     if wanted:
-        click.echo(f"no example fell into split {', '.join(wanted)}: the source is small")
+        echo(f"no example fell into split {', '.join(wanted)}: the source is small")
     if spec.copies:
         _tell_kernels(facts["kernels"])
     for line in encodings:
-        click.echo(line)
+        echo(line)
     if facts["sampled"]:
         _tell_cost(facts)
     else:
-        click.echo("expected: not known, no example could be read and timed")
+        echo("expected: not known, no example could be read and timed")
     for problem in report.problems:
-        click.echo(f"a build would refuse this: {problem}")
+        echo(f"a build would refuse this: {problem}")

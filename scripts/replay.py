@@ -7,9 +7,9 @@ import click
 from augmill.pipeline.drawing import picture
 from augmill.pipeline.errors import CheckError, OptionError
 from augmill.pipeline.replay import Replayed, replay
-from augmill.pipeline.units import drawn_words
+from augmill.pipeline.units import drawn_words, printable
 from augmill.pipeline.version import Version
-from augmill.scripts.table import echo_json, echo_table
+from augmill.scripts.table import echo, echo_json, echo_table
 from augmill.transforms.base import TransformError
 
 
@@ -34,7 +34,7 @@ def command(version: str, key: str, copy: int, output: str | None, as_json: bool
     try:
         replayed = replay(Version(version), key, copy)
     except TransformError as error:
-        raise CheckError(f"{key}, copy {copy} cannot be made again: {error}") from error
+        raise CheckError(f"{printable(key)}, copy {copy} cannot be made again: {error}") from error
     if output:
         picture(replayed.sample).save(output)
     if as_json:
@@ -50,18 +50,18 @@ def command(version: str, key: str, copy: int, output: str | None, as_json: bool
 
 def _tell(replayed: Replayed) -> None:
     rows = [(step.at, step.op, ", ".join(drawn_words(step.params))) for step in replayed.steps]
-    click.echo(f"{replayed.key}, copy {replayed.copy}, in {replayed.split}:")
+    echo(f"{printable(replayed.key)}, copy {replayed.copy}, in {replayed.split}:")
     if rows:
         echo_table(["at", "op", "drawn"], rows)
     else:
-        click.echo("  no op: the image as it is")
+        echo("  no op: the image as it is")
     for change in replayed.changes:
-        click.echo(f"note: since the version was built, {change}")
+        echo(f"note: since the version was built, {change}")
     if replayed.same:
-        click.echo(f"made again: the same {len(replayed.made):,} bytes")
+        echo(f"made again: the same {len(replayed.made):,} bytes")
 
 
 def _difference(replayed: Replayed) -> str:
     differing = " and ".join(replayed.differing())
     cause = "; ".join(replayed.changes) or "nothing that is recorded has changed: has the source image?"
-    return f"{replayed.key}, copy {replayed.copy} is not the same again in its {differing} ({cause})"
+    return f"{printable(replayed.key)}, copy {replayed.copy} is not the same again in its {differing} ({cause})"

@@ -7,7 +7,7 @@ import click
 from augmill.pipeline.manifest import Manifest
 from augmill.pipeline.units import count_text, size_text, time_text
 from augmill.pipeline.version import Version
-from augmill.scripts.table import echo_effects, echo_json, echo_table, reused_text
+from augmill.scripts.table import echo, echo_effects, echo_json, echo_table, reused_text
 
 
 @click.command("show")
@@ -20,7 +20,7 @@ def command(version: str, as_json: bool) -> None:
     if as_json:
         echo_json(manifest.to_json())
         return
-    click.echo(f"{manifest.name} {manifest.version}: {opened.records:,} records, {size_text(opened.bytes)}")
+    echo(f"{manifest.name} {manifest.version}: {opened.records:,} records, {size_text(opened.bytes)}")
     rows = [
         (name, split.examples, split.failed, split.records, len(split.shards), size_text(split.bytes))
         for name, split in manifest.splits.items()
@@ -28,23 +28,19 @@ def command(version: str, as_json: bool) -> None:
     echo_table(["split", "examples", "failed", "records", "shards", "size"], rows)
     image, source, built = manifest.image, manifest.source, manifest.build
     size = f"{image['height']}x{image['width']}" if image["height"] else "as in the source"
-    click.echo(f"images: {size}, {image['encoding']}")
+    echo(f"images: {size}, {image['encoding']}")
     if manifest.classes is not None:
         soft = ", with a weight for each" if manifest.soft_labels else ""
-        click.echo(f"classes: {_names(manifest.classes)}{soft}")
+        echo(f"classes: {_names(manifest.classes)}{soft}")
     _echo_annotations(manifest)
-    click.echo(
-        f"source: {source['root']} ({source['kind']}), {source['examples']:,} examples, {source['failed']} failed"
-    )
-    click.echo(
-        f"built: {built['started']}, in {time_text(built['seconds'])} with {count_text(built['workers'], 'worker')}"
-    )
+    echo(f"source: {source['root']} ({source['kind']}), {source['examples']:,} examples, {source['failed']} failed")
+    echo(f"built: {built['started']}, in {time_text(built['seconds'])} with {count_text(built['workers'], 'worker')}")
     text = reused_text(opened)
     if text:
-        click.echo(text)
-    click.echo(f"digest: {manifest.digest}")
+        echo(text)
+    echo(f"digest: {manifest.digest}")
     if manifest.effects:
-        click.echo("effects:")
+        echo("effects:")
         echo_effects(manifest.effects)
 
 
@@ -52,13 +48,13 @@ def _echo_annotations(manifest: Manifest) -> None:
     known = manifest.annotations
     if not known:
         return
-    click.echo(f"annotations: {', '.join(known['kinds'])}")
+    echo(f"annotations: {', '.join(known['kinds'])}")
     for key, what in (("classes", "objects"), ("keypoint_names", "keypoints"), ("mask_classes", "mask ids")):
         if known.get(key):
-            click.echo(f"{what}: {_names(known[key])}")
+            echo(f"{what}: {_names(known[key])}")
     if manifest.objects:
         counts = (f"{count:,} {name.replace('_', ' ')}" for name, count in manifest.objects.items() if count)
-        click.echo(f"objects in all records: {', '.join(counts)}")
+        echo(f"objects in all records: {', '.join(counts)}")
 
 
 def _names(names: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""How the commands print: tables, and the same as JSON."""
+"""What the commands share: how they print tables, and the same as JSON, and an option of those that read a spec."""
 
 from __future__ import annotations
 
@@ -8,16 +8,30 @@ from typing import Any
 
 import click
 
-from augmill.pipeline.units import count_text
+from augmill.pipeline.units import count_text, printable
 from augmill.pipeline.version import Version
 from augmill.transforms.audit import Effect
 
 _MOST_RANGES = 6  # of one op in a table; the rest is in the JSON
 
 
+user_code_option = click.option(
+    "--user-code/--no-user-code",
+    default=True,
+    help="Import what the spec names as <module>:<name> or as a saved model; refused otherwise.  [default: imported]",
+)
+
+
 def echo_json(value: Any) -> None:
     """Print a value as JSON, for programs."""
-    click.echo(json.dumps(value, indent=1, ensure_ascii=False))
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    # JSON has an escape of its own for each sign that a terminal would act on.
+    click.echo("".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1] for c in text))
+
+
+def echo(text: str) -> None:
+    """Print lines that may hold names of other people's: what a terminal would act on is written out."""
+    click.echo(printable(text, lines=True))
 
 
 def echo_table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -52,7 +66,7 @@ def _range(name: str, low: float, high: float) -> str:
 def _text(value: Any) -> str:
     if value is None:
         return "-"
-    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else printable(str(value))
 
 
 def reused_text(version: Version) -> str:

@@ -8,7 +8,7 @@ from tqdm import tqdm
 from augmill.pipeline.errors import CheckError
 from augmill.pipeline.units import size_text
 from augmill.pipeline.version import Version
-from augmill.scripts.table import echo_json
+from augmill.scripts.table import echo, echo_json
 
 
 @click.command("verify")
@@ -31,4 +31,4 @@ def command(version: str, as_json: bool) -> None:
         lines = "\n".join(f"  {file}: {problem}" for file, problem in wrong.items())
         raise CheckError(f"{opened.location}: {len(wrong)} of {checked} files are not as published:\n{lines}")
     if not as_json:
-        click.echo(f"{opened.location}: all {checked} files are as published ({size_text(opened.bytes)})")
+        echo(f"{opened.location}: all {checked} files are as published ({size_text(opened.bytes)})")

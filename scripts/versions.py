@@ -6,7 +6,7 @@ import click
 
 from augmill.pipeline.units import size_text
 from augmill.pipeline.version import list_versions
-from augmill.scripts.table import echo_json, echo_table
+from augmill.scripts.table import echo, echo_json, echo_table
 
 
 @click.command("versions")
@@ -36,4 +36,4 @@ def command(root: str, as_json: bool) -> None:
         ]
         echo_table(["version", "records", "size", "built", "digest"], rows)
     else:
-        click.echo(f"no version is published in {root}")
+        echo(f"no version is published in {root}")

@@ -121,8 +121,10 @@ def test_every_source_is_read_or_refused(case: SourceCase, tmp_path: Path) -> No
 
 
 def test_a_bomb_is_refused_before_it_takes_memory(tmp_path: Path) -> None:
-    bombs = [case for case in image_cases() if case.name in ("bomb.png", "frame.gif", "canvas.webp", "bomb.jpg")]
-    assert len(bombs) == 4
+    bombs = [
+        case for case in image_cases() if case.name in ("bomb.png", "frame.gif", "canvas.webp", "bomb.jpg", "chunk.png")
+    ]
+    assert len(bombs) == 5
     for case in bombs:
         (tmp_path / case.name).write_bytes(case.data)
     script = """

@@ -59,7 +59,7 @@ FLOORS: dict[str, list[set[str]]] = {
             "batch_mix",
             "job_log",
         },
-        {"group_spec"},
+        {"group_spec", "spec_file"},
         {
             "build_lock",
             "remote_errors",

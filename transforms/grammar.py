@@ -7,7 +7,7 @@ import inspect
 import math
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -62,6 +62,24 @@ def files_from(entries: Any, folder: Path) -> Any:
             for key, value in entries.items()
         }
     return str(folder / entries) if isinstance(entries, str) and entries.endswith(_SAVED) else entries
+
+
+def user_code_in(entries: Any, where: tuple[str | int, ...] = ("augment",)) -> Iterator[Problem]:
+    """Find the entries of an `augment` list for which code would be imported or read from a saved model.
+
+    Yields:
+      The place and the name of each; nothing is imported.
+    """
+    if isinstance(entries, (list, tuple)):
+        for place, item in enumerate(entries):
+            yield from user_code_in(item, (*where, place))
+    elif isinstance(entries, Mapping):
+        for key, value in entries.items():
+            yield from user_code_in(key, where)
+            if key in (*COMPOSITIONS, "do"):
+                yield from user_code_in(value, (*where, key))
+    elif isinstance(entries, str) and (entries.endswith(_SAVED) or _TARGET.match(entries)):
+        yield Problem(where, entries)
 
 
 def _parse_list(entries: Any, where: tuple[str | int, ...], problems: list[Problem]) -> list[Node]:
