@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from tqdm import tqdm
 
@@ -14,7 +15,7 @@ from augmill.pipeline.peers import BlockPeers
 from augmill.pipeline.plan import Plan, make_plan
 from augmill.pipeline.renderer import Renderer
 from augmill.pipeline.shard import scan_records
-from augmill.pipeline.spec import Spec, add_import_paths
+from augmill.pipeline.spec import Spec, import_for
 from augmill.pipeline.steps import steps_from_json
 from augmill.pipeline.units import printable
 from augmill.pipeline.version import Version
@@ -102,7 +103,7 @@ class Replayer:
 def published_spec(version: Version) -> Spec:
     """The spec that a version was built from, its relative paths where they were."""
     base = version.manifest.source.get("base", ".")
-    add_import_paths([str(base)])  # where the user's own `module:function` stood
+    import_for(version.manifest.spec.get("augment"), Path(base))  # where the user's own `module:function` stood
     return Spec(**version.manifest.spec).relative_to(base)
 
 

@@ -19,7 +19,7 @@ from augmill.pipeline.group_spec import WITH_FEATURES, GroupBy
 from augmill.pipeline.source_spec import FORMS, SPLIT_NAME, FeatureNames, SourceSpec, SpecModel, check_split_names
 from augmill.pipeline.spec_file import dotted, plain_problems, read_yaml, refuse_user_code
 from augmill.transforms.base import MixTransform
-from augmill.transforms.grammar import Problem, files_from, parse_policy
+from augmill.transforms.grammar import Problem, files_from, parse_policy, user_code_in
 from augmill.transforms.policy import Policy
 
 DECIDES_NO_BYTE = ("max_bad_fraction",)
@@ -164,10 +164,9 @@ class Spec(SpecModel):
             raise SpecError(
                 [f"must be a mapping that begins with name: and version:, got {data!r}"[:200]], origin=str(path)
             )
-        if user_code:
-            add_import_paths([str(path.resolve().parent)])  # where the user's own `module:function` stands
-        else:
+        if not user_code:
             refuse_user_code(data, str(path))
+        import_for(data.get("augment"), path.resolve().parent)
         if "augment" in data:
             data["augment"] = files_from(data["augment"], path.parent.resolve())
         try:
@@ -212,6 +211,12 @@ class Spec(SpecModel):
         """The SHA-256 of the canonical form, in hex, less what decides no byte."""
         deciding = {key: value for key, value in self.canonical().items() if key not in DECIDES_NO_BYTE}
         return hashlib.sha256(json.dumps(deciding, sort_keys=True).encode()).hexdigest()
+
+
+def import_for(augment: Any, folder: Path) -> None:
+    """Let the modules that an `augment` list names be imported from a folder; where it names none, nothing is."""
+    if next(user_code_in(augment), None) is not None:
+        add_import_paths([str(folder)])
 
 
 def add_import_paths(paths: Iterable[str]) -> None:

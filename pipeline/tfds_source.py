@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,7 @@ def _open_builder(source: SourceSpec, base: Path) -> Any:
     directory = base / name
     try:
         if (directory / "dataset_info.json").exists():
+            _refuse_foreign_features(directory)
             return tfds.builder_from_directory(str(directory))
         if ("/" in name.strip("/") and directory.is_dir()) or name.startswith((".", "/", "~")):
             raise SourceError(f"{directory} is no TFDS directory: it holds no dataset_info.json")
@@ -88,3 +90,21 @@ def _open_builder(source: SourceSpec, base: Path) -> Any:
     except Exception as error:  # TFDS raises many kinds: an unknown name, no network, a full disk, a builder's own
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise SourceError(f"TFDS dataset {name!r} cannot be opened: {reason}") from error
+
+
+def _refuse_foreign_features(directory: Path) -> None:
+    """Refuse a TFDS directory whose features are classes of others, whose modules TFDS would import.
+
+    Raises:
+      SourceError: naming the class.
+    """
+    waiting: list[Any] = [json.loads((directory / "features.json").read_text("utf-8"))]
+    while waiting:
+        value = waiting.pop()
+        waiting += value.values() if isinstance(value, dict) else value if isinstance(value, list) else []
+        name = value.get("pythonClassName") if isinstance(value, dict) else None
+        if name is not None and not str(name).startswith("tensorflow_datasets."):
+            raise SourceError(
+                f"{directory}/features.json names the class {name!r}, whose module would be imported; augmill reads "
+                "features of TFDS alone, so give the files as source.tfrecord"
+            )
