@@ -27,8 +27,9 @@ _MADE_UP = re.compile(
     r"|Premature end of JPEG file"
 )
 _DECODERS = re.compile(
-    r"libpng (warning|error): |Corrupt JPEG data: |Premature end of JPEG file|Inconsistent progression"
-    r"|Invalid SOS parameters|Warning: unknown JFIF revision|Unknown Adobe color transform|\[ *(WARN|ERROR|INFO|DEBUG)[: ]|\s*$"
+    r"libpng (warning|error): |Corrupt JPEG data: |Premature end of JPEG file|Inconsistent progression sequence"
+    r"|Invalid SOS parameters|Warning: unknown JFIF revision|Unknown Adobe color transform"
+    r"|\[ *(WARN|ERROR|INFO|DEBUG)[: ]|\s*$"
 )
 
 _lock = threading.Lock()
