@@ -180,6 +180,7 @@ def _pngs(cat: Image.Image, coffee: Image.Image) -> list[Case]:
         ("flipped.png", "a bit of its data flipped", patched(whole, middle, bytes([whole[middle] ^ 1])), "broken data"),
         ("header-crc.png", "a wrong CRC of its header", patched(whole, 29, bytes(4)), "bad header checksum"),
         ("no-data.png", "without data", whole[:33] + whole[tail:], "cannot be decoded"),
+        ("chunk.png", "a chunk of 2 GB by its length", patched(whole, 33, b"\x7f\xff\xff\xff"), pixels),
         ("signature.png", "its signature alone", whole[:8], "its header is damaged"),
         ("no-width.png", "a width of 0", png(0, 9, 8, 2, b"\0" * 9), "9x0 pixels"),
         ("bomb.png", "20000x20000 in 49 kB", png(20_000, 20_000, 1, 0, bytes(50_020_000)), "20000x20000 pixels"),

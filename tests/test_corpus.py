@@ -88,6 +88,7 @@ def test_every_image_is_read_or_named(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("default", module="tensorflow_datasets")
+        warnings.filterwarnings("ignore", category=ResourceWarning)
         version = publish_version(spec, tmp_path / "out")
 
     assert differences(image_cases(), outcomes(version), "cat/") == []
