@@ -1,4 +1,4 @@
-"""A shard that is written here, to a file without a name, and then put into an object store."""
+"""Objects of a version that are put into a store once, and never written over; and shards, which are such objects."""
 
 from __future__ import annotations
 
@@ -15,22 +15,44 @@ from augmill.pipeline.shard import RecordWriter
 _OPEN_FILES = Path("/proc/self/fd")  # names for files without one, where the system has such
 
 
-class RemoteShardWriter(RecordWriter):
-    """Writes one shard and its index to an object store, each with one put of a new object at its final name.
+def put_once(
+    store: ObjectStore, name: str, sha256: str, size: int, put: Callable[[bool], bool], is_current: Callable[[], bool]
+) -> None:
+    """Put an object that belongs to a version at its final name.
 
-    What stands already is left where it has the same bytes: another worker was given the same block, or the answer to
-    a put was lost. Where it has other bytes, a worker of a build that has been given up put them there, and they make
-    way; but nothing is ever written over what a build that took over from this one has put.
+    What stands there already is left where it has the same bytes: another worker was given the same block, or the
+    answer to a put was lost. Where it has other bytes, a worker of a build that has been given up put them there, and
+    they make way; but nothing is ever written over what a build that took over from this one has put.
+
+    Args:
+      store, name: where it goes.
+      sha256, size: of its bytes.
+      put: puts it, if given True only as a new object; tells whether it did.
+      is_current: tells whether this build has not been given up.
+
+    Raises:
+      VersionError: it is another build's place by now.
     """
+    if put(True):
+        return
+
+    def standing() -> str:
+        digest = hashlib.sha256()
+        for piece in store.stream(name, size):
+            digest.update(piece)
+        return digest.hexdigest()
+
+    if retried(standing) != sha256:
+        if not is_current():
+            raise VersionError(f"{store.location}/{name} is another build's, which took over from this one")
+        put(False)
+
+
+class RemoteShardWriter(RecordWriter):
+    """Writes one shard to a file without a name here, and then puts its index and it into an object store."""
 
     def __init__(self, store: ObjectStore, name: str, is_current: Callable[[], bool]) -> None:
-        """Begin a shard.
-
-        Args:
-          store: the folder of the version.
-          name: of the shard.
-          is_current: tells whether this build has not been given up.
-        """
+        """Begin a shard of the version in `store`; the rest is as `put_once` has it."""
         self._store, self._is_current = store, is_current
         unnamed = _OPEN_FILES.is_dir()  # so that nothing is left of it, however this process ends
         self._temporary = tempfile.TemporaryFile() if unnamed else tempfile.NamedTemporaryFile()  # noqa: SIM115
@@ -39,34 +61,21 @@ class RemoteShardWriter(RecordWriter):
 
     def _place(self, index: bytes) -> None:
         self._file.flush()
-        index_name = f"index/{self.name}.npy"
-        if not self._store.put(index_name, index, new=True):
-            self._settle(
-                index_name,
-                hashlib.sha256(index).hexdigest(),
-                len(index),
-                lambda: self._store.put(index_name, index),
-            )
-        size = self._offsets[-1]
-        if not self._store.put_file(self.name, self._path, size, new=True):
-            self._settle(
-                self.name,
-                self._digest.hexdigest(),
-                size,
-                lambda: self._store.put_file(self.name, self._path, size),
-            )
+        store, index_name, size = self._store, f"index/{self.name}.npy", self._offsets[-1]
+        put_once(
+            store,
+            index_name,
+            hashlib.sha256(index).hexdigest(),
+            len(index),
+            lambda new: store.put(index_name, index, new=new),
+            self._is_current,
+        )
+        put_once(
+            store,
+            self.name,
+            self._digest.hexdigest(),
+            size,
+            lambda new: store.put_file(self.name, self._path, size, new=new),
+            self._is_current,
+        )
         self._file.close()
-
-    def _settle(self, name: str, sha256: str, size: int, put: Callable[[], object]) -> None:
-        """Decide between what stands at a name and what was to be put there."""
-
-        def standing() -> str:
-            digest = hashlib.sha256()
-            for piece in self._store.stream(name, size):
-                digest.update(piece)
-            return digest.hexdigest()
-
-        if retried(standing) != sha256:
-            if not self._is_current():
-                raise VersionError(f"{self._store.location}/{name} is another build's, which took over from this one")
-            put()

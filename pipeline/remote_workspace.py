@@ -21,7 +21,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,7 @@ from augmill.pipeline.manifest import MANIFEST, File, Manifest
 from augmill.pipeline.object_store import AT_ONCE, ObjectStore, at_once
 from augmill.pipeline.plan import BlockReader, Plan
 from augmill.pipeline.remote_file import RemoteFile
-from augmill.pipeline.remote_shard import RemoteShardWriter
+from augmill.pipeline.remote_shard import RemoteShardWriter, put_once
 from augmill.pipeline.shard import RecordWriter, file_sha256, index_offsets
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.version import Version
@@ -106,7 +106,10 @@ class RemoteWorkspace:
         # First what says that there is work to take up, then that work; what is left meanwhile says that there was.
         old = [name for name in there if not name.startswith("lease/")]
         self._store.remove(name for name in old if name.endswith(f"/{_BUILD}"))
-        self._version.remove(self._version.listed())
+        work = self._version.listed()
+        if MANIFEST in work:
+            raise BuildError(f"another build has published {self.target} meanwhile; the same command looks at it")
+        self._version.remove(work)
         self._store.remove(name for name in old if not name.endswith(f"/{_BUILD}"))
         local = self._folder / _PLAN
         plan.write(local)
@@ -139,7 +142,7 @@ class RemoteWorkspace:
         return RemoteFile(self._store, self._named(_PLAN))
 
     def open_shard(self, name: str) -> RecordWriter:
-        return RemoteShardWriter(self._version, name, lambda: self._store.has(self._named(_BUILD)))
+        return RemoteShardWriter(self._version, name, self._is_current)
 
     def write_row(self, block: int, row: dict[str, Any]) -> None:
         self._put_json(self._row_name(block), row)
@@ -232,8 +235,7 @@ class RemoteWorkspace:
         return self._version.read_bytes(f"index/{shard}.npy")
 
     def sweep(self, shards: Collection[str]) -> None:
-        there = self._version.listed()
-        self._version.remove(name for name in there if name.removeprefix("index/").removesuffix(".npy") not in shards)
+        """Nothing yet: what does not belong to the version is known when its manifest is."""
 
     def files(self, shards: Collection[str]) -> dict[str, File]:
         """The files besides shards, which are put into the store here."""
@@ -242,7 +244,8 @@ class RemoteWorkspace:
             if path.is_file():
                 name = path.relative_to(self.metadata).as_posix()
                 found[name] = File(bytes=path.stat().st_size, sha256=file_sha256(path))
-                self._version.put_file(name, str(path), found[name].bytes)
+                put = partial(self._put_metadata, name, path)
+                put_once(self._version, name, found[name].sha256, found[name].bytes, put, self._may_publish)
         for shard, data in zip(shards, at_once(self._read_index, shards), strict=True):
             found[f"index/{shard}.npy"] = File(bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
         return dict(sorted(found.items()))
@@ -250,20 +253,30 @@ class RemoteWorkspace:
     def commit(self, manifest: Manifest) -> Version:
         """Publish what stands: with one put of the manifest, on condition that there is none yet."""
         expected = {name: file.bytes for name, file in manifest.every_file().items()}
-        there = {name: found.bytes for name, found in self._version.listed().items()}
-        if there != expected:
-            odd = min(name for name, _ in there.items() ^ expected.items())
-            raise BuildError(
-                f"{self.target}/{odd} has changed while the version was made; the same command tries again"
-            )
-        if self._lease is not None:
-            self._lease.check()
-        data = manifest.to_text().encode()
-        ours = self._version.put(MANIFEST, data, new=True) or self._version.read_bytes(MANIFEST) == data
+        data, ours = manifest.to_text().encode(), False
+        if self._may_publish():
+            self._version.remove(self._version.listed().keys() - expected.keys() - {MANIFEST})
+            there = {name: found.bytes for name, found in self._version.listed().items() if name != MANIFEST}
+            if there != expected:
+                odd = min(name for name, _ in there.items() ^ expected.items())
+                raise BuildError(f"{self.target}/{odd} has changed meanwhile; the same command tries again")
+            ours = self._version.put(MANIFEST, data, new=True) or self._version.read_bytes(MANIFEST) == data
         version = Version(self.target, storage_options=self.options)
         if not ours and version.manifest.digest != manifest.digest:
             raise VersionError(f"another build has published {self.target} meanwhile, with other data")
         return version
+
+    def _put_metadata(self, name: str, path: Path, new: bool) -> bool:
+        return self._version.put_file(name, str(path), path.stat().st_size, new=new)
+
+    def _may_publish(self) -> bool:
+        """Whether no version stands yet, and this build has not been given up; BuildError if its lease is lost."""
+        if self._lease is not None:
+            self._lease.check()
+        return not self._version.has(MANIFEST) and self._is_current()
+
+    def _is_current(self) -> bool:
+        return self._store.has(self._named(_BUILD))
 
     def _named(self, name: str) -> str:
         return f"{self._build}/{name}"

@@ -56,9 +56,7 @@ def workspace_of(target: Path | str, storage_options: Mapping[str, Any] | None =
     try:
         json.dumps(options)
     except (TypeError, ValueError) as error:
-        raise OptionError(
-            f"storage_options of a build go to other processes as JSON, which they are not: {error}"
-        ) from None
+        raise OptionError(f"storage_options of a build must be JSON values, for other processes: {error}") from None
     return RemoteWorkspace(target, options)
 
 
