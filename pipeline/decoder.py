@@ -29,7 +29,7 @@ _MADE_UP = re.compile(
 _DECODERS = re.compile(
     r"libpng (warning|error): |Corrupt JPEG data: |Premature end of JPEG file|Inconsistent progression sequence"
     r"|Invalid SOS parameters|Warning: unknown JFIF revision|Unknown Adobe color transform"
-    r"|\[ *(WARN|ERROR|INFO|DEBUG)[: ]|\s*$"
+    r"|\[ *(WARN|ERROR|INFO|DEBUG)[: ]|> |\s*$"  # OpenCV goes on to say what it checked in lines after >
 )
 
 _lock = threading.Lock()
