@@ -1,19 +1,20 @@
-"""Records to tensors, for the loader: a batch at once, with its images, labels, objects and masks.
-
-A `tf.data` element costs some 10 microseconds whatever is in it, and parsing one record alone as much again: small
-records are parsed by the batch. Raw pixels are decoded by the batch too, with no step for each image.
-"""
+"""Records to NumPy arrays, without TensorFlow: one at a time, each image to its place in the batch's one array."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal
 
+import cv2
+import numpy as np
+
+from augmill.pipeline.buffers import LENT
 from augmill.pipeline.errors import VersionError
+from augmill.pipeline.example import feature_values
 from augmill.pipeline.manifest import Manifest
-from augmill.pipeline.object_tensors import object_features, object_tensors
+from augmill.pipeline.pixels import Pixels, open_mask
+from augmill.pipeline.record_image import split_image
 
 Output = Literal["uint8"] | tuple[float, float]
 
@@ -63,107 +64,177 @@ class DecodeOptions:
         return kinds
 
 
-def make_batch_decoder(manifest: Manifest, options: DecodeOptions) -> Callable[..., Any]:
-    """Make the function that a `tf.data` stream of batches of a version's records is mapped with.
+OBJECTS = {"bbox": np.float32, "label": np.int64, "is_crowd": np.bool_, "keypoints": np.float32}
+PADDING = {"bbox": 0.0, "label": -1, "is_crowd": False, "keypoints": 0.0}
 
-    `numpy_decoding.py` gives the same values without TensorFlow.
 
-    Args:
-      manifest: of the version.
-      options: what to make of its records.
+class Decoder:
+    """Decodes records, and puts them together as batches.
 
-    Returns:
-      decode(serialized, valid=None), of serialized records, string [batch], and of what says which of these count,
-      bool [batch]: a batch that is filled up repeats some record there. It gives a dict of image [batch, height, width,
-      channels], key and augmentation strings [batch], copy int64 [batch], and, where there are such, label int64
-      [batch], soft_label float32 [batch, classes], objects as `object_tensors` has them, mask [batch, height, width, 1]
-      and valid. As supervised it gives (image, label or soft_label), and valid as float32 weights where there are such,
-      as `model.fit` takes them.
+    Attributes:
+      manifest, options: what it was made of.
+      kinds: the kinds of annotation that it gives.
+      objects: the shape of each part of one object; none where objects are not given.
+      shape: (height, width, channels) of an image that it gives.
+      dtype: of its pixels.
+    """
+
+    def __init__(self, manifest: Manifest, options: DecodeOptions) -> None:
+        """Prepare to decode a version's records.
+
+        Raises:
+          VersionError: objects are to be padded, and the version has none.
+        """
+        self.manifest, self.options = manifest, options
+        self.kinds = options.kinds(manifest)
+        self.objects = self._object_shapes()
+        self._pixels = Pixels(manifest.image, options.size)
+        self.shape = self._pixels.shape
+        self._levels = None if options.output == "uint8" else _scaled_levels(*options.output)
+        self.dtype: Any = np.uint8 if self._levels is None else np.float32
+
+    def _object_shapes(self) -> dict[str, tuple[int, ...]]:
+        if "boxes" not in self.kinds:
+            return {}
+        known = self.manifest.annotations
+        shapes: dict[str, tuple[int, ...]] = {"bbox": (4,), "label": ()}
+        if known["crowd"]:
+            shapes["is_crowd"] = ()
+        if "keypoints" in known["kinds"]:
+            shapes["keypoints"] = (len(known["keypoint_names"]), 3)
+        return shapes
+
+    @property
+    def label(self) -> str | None:
+        """What stands for the class, as supervised: its number or the weights of all, or None without classes."""
+        if self.manifest.classes is None:
+            return None
+        return "soft_label" if self.manifest.soft_labels else "label"
+
+    def images(self, count: int) -> np.ndarray:
+        """An array for the images of a batch, [count, height, width, channels], with any values in it."""
+        return LENT.take(count, *self.shape, dtype=self.dtype)
+
+    def one(self, payload: np.ndarray) -> dict[str, Any]:
+        """Decode one record: image, label, key, copy, augmentation and annotations, each without a batch's axis."""
+        (image,) = self.images(1)
+        others = self.record(payload, image)
+        return {"image": image, **{name: np.int64(one) if type(one) is int else one for name, one in others.items()}}
+
+    def record(self, payload: np.ndarray, image: np.ndarray) -> dict[str, Any]:
+        """Decode one record, its pixels into `image`, [height, width, channels]; give what else there is of it.
+
+        Raises:
+          ValueError: it cannot be decoded, or is not what the manifest says; the message begins with its key.
+        """
+        features: Mapping[str, Any] = {}
+        try:
+            encoded, features = split_image(payload, self._pixels.length)
+            self._decode(encoded, image)
+            return self._others(features)
+        except ValueError as error:
+            key = _one(features, "key").decode(errors="replace") if "key" in features else "unknown"
+            raise ValueError(f"key {key}: {error}") from error
+
+    def parse(self, payloads: list[np.ndarray]) -> None:
+        """Parse records, and decode nothing: the part of `whole_batch` that is apart from the pixels."""
+        for payload in payloads:
+            self._others(split_image(payload, self._pixels.length)[1])
+
+    def whole_batch(self, payloads: list[np.ndarray]) -> Any:
+        """Decode records one after the other, and put them together as `batch` does."""
+        images = self.images(len(payloads))
+        others = [self.record(payload, image) for payload, image in zip(payloads, images, strict=True)]
+        return self.batch(images, others, None)
+
+    def _decode(self, encoded: np.ndarray, image: np.ndarray) -> None:
+        if self._levels is None:
+            self._pixels.decode(encoded, image)
+            return
+        pixels = self._pixels.decode(encoded, None)
+        cv2.LUT(pixels.reshape(-1, self.shape[2]), self._levels, image.reshape(-1, self.shape[2]))
+
+    def _others(self, features: Mapping[str, Any]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        if self.label is not None and (self.label == "label" or not self.options.as_supervised):
+            found["label"] = _one(features, "label")
+        if self.manifest.soft_labels:
+            found["soft_label"] = np.array(_all(features, "soft_label"), np.float32)
+        if self.options.as_supervised:
+            return found
+        for name in ("key", "copy", "augmentation"):
+            found[name] = _one(features, name)
+        if self.objects:
+            found["objects"] = {
+                part: np.array(_all(features, f"objects/{part}"), OBJECTS[part]).reshape(-1, *shape)
+                for part, shape in self.objects.items()
+            }
+        if "masks" in self.kinds:
+            found["mask"] = open_mask(_one(features, "mask"), self._pixels.resized_to)
+        return found
+
+    def batch(self, images: np.ndarray, others: list[dict[str, Any]], valid: np.ndarray | None) -> Any:
+        """Put decoded records together; `valid`, bool [batch], goes with them where it is given.
+
+        Returns:
+          A dict of image [batch, height, width, channels], key and augmentation, arrays of bytes [batch], copy int64
+          [batch], and where there are such label int64 [batch], soft_label float32 [batch, classes], mask [batch,
+          height, width, 1], valid, and objects, a dict of lists of arrays, one an image, or padded of arrays. As
+          supervised it is (image, label or soft_label), and valid as float32 weights where there are such.
+
+        Raises:
+          ValueError: an image has more objects than there is room for.
+        """
+        if self.options.as_supervised:
+            labels = _stacked([other[str(self.label)] for other in others])
+            return (images, labels) if valid is None else (images, labels, valid.astype(np.float32))
+        found = {name: _stacked([other[name] for other in others]) for name in others[0]}
+        if self.options.max_boxes is not None:
+            found["objects"] = _padded(found["objects"], self.options.max_boxes, found["key"])
+        return {"image": images, **found, **({} if valid is None else {"valid": valid})}
+
+
+def _scaled_levels(low: float, high: float) -> np.ndarray:
+    """What each of the 256 levels becomes: float32, reckoned as TensorFlow does."""
+    return np.arange(256, dtype=np.float32) * np.float32((high - low) / 255.0) + np.float32(low)
+
+
+def _stacked(values: list[Any]) -> Any:
+    """Stack equal parts of records; objects, of which each image has its own number, become lists of arrays."""
+    if isinstance(values[0], dict):
+        return {name: [value[name] for value in values] for name in values[0]}
+    if isinstance(values[0], bytes):
+        return np.array(values, object)
+    return np.array(values, np.int64) if isinstance(values[0], int) else np.stack(values)
+
+
+def _all(features: Mapping[str, Any], name: str) -> list[Any]:
+    return feature_values(features[name]) if name in features else []
+
+
+def _one(features: Mapping[str, Any], name: str) -> Any:
+    """The value of a feature that has one.
 
     Raises:
-      VersionError: objects are to be padded, and the version has none.
+      ValueError: it is not there.
     """
-    import tensorflow as tf
-
-    kinds = options.kinds(manifest)
-    parse = make_parser(manifest, options)
-    decode_pixels = _pixel_decoder(tf, manifest, options.size)
-    decode_masks = _mask_decoder(tf, manifest, options.size)
-
-    def decode(serialized: Any, valid: Any = None) -> Any:
-        batch = parse(serialized)
-        images = decode_pixels(batch.pop("image"))
-        if options.output != "uint8":
-            low, high = options.output
-            images = tf.cast(images, tf.float32) * ((high - low) / 255.0) + low
-        if options.as_supervised:
-            weights = () if valid is None else (tf.cast(valid, tf.float32),)
-            return images, batch["soft_label" if manifest.soft_labels else "label"], *weights
-        if "boxes" in kinds:
-            batch = object_tensors(tf, batch, manifest, options.max_boxes)
-        if "masks" in kinds:
-            batch["mask"] = decode_masks(batch["mask"])
-        return {"image": images, **batch, **({} if valid is None else {"valid": valid})}
-
-    return decode
+    values = _all(features, name)
+    if not values:
+        raise ValueError(f"it has no {name}")
+    return values[0]
 
 
-def make_parser(manifest: Manifest, options: DecodeOptions) -> Callable[[Any], Any]:
-    """Make the part of `make_batch_decoder`'s function that parses records, and leaves images and masks encoded."""
-    import tensorflow as tf
-
-    features = _features(tf, manifest, options, options.kinds(manifest))
-    return lambda serialized: tf.io.parse_example(serialized, features)
-
-
-def _features(tf: Any, manifest: Manifest, options: DecodeOptions, kinds: list[str]) -> dict[str, Any]:
-    """What to read of a record."""
-    dtypes = {"image": tf.string}
-    if not options.as_supervised:
-        dtypes |= {"key": tf.string, "copy": tf.int64, "augmentation": tf.string}
-    if manifest.classes is not None:
-        dtypes["label"] = tf.int64
-    if "masks" in kinds:
-        dtypes["mask"] = tf.string
-    features = {name: tf.io.FixedLenFeature([], dtype) for name, dtype in dtypes.items()}
-    if manifest.soft_labels:
-        features["soft_label"] = tf.io.FixedLenFeature([len(manifest.classes or [])], tf.float32)
-    return features | (object_features(tf, manifest) if "boxes" in kinds else {})
-
-
-def _pixel_decoder(tf: Any, manifest: Manifest, size: tuple[int, int] | None) -> Callable[[Any], Any]:
-    """From encoded images, string [batch], to uint8 [batch, height, width, channels]."""
-    stored = manifest.image
-    shape, channels = (stored["height"], stored["width"]), stored.get("channels", 3)
-    # The exact transform: as fast as the default, which each build may choose, and what OpenCV and Pillow take.
-    decode_jpeg = partial(tf.io.decode_jpeg, dct_method="INTEGER_ACCURATE")
-    decode_image = decode_jpeg if stored["encoding"] == "jpeg" else tf.io.decode_png
-
-    def resized(pixels: Any) -> Any:
-        if size is None or tuple(size) == shape:
-            return pixels
-        return tf.saturate_cast(tf.round(tf.image.resize(pixels, size, antialias=True)), tf.uint8)
-
-    def decode_one(encoded: Any) -> Any:
-        return resized(tf.ensure_shape(decode_image(encoded, channels=channels), (*shape, channels)))
-
-    def decode_raw(encoded: Any) -> Any:
-        return resized(tf.reshape(tf.io.decode_raw(encoded, tf.uint8), (-1, *shape, channels)))
-
-    if stored["encoding"] == "raw":
-        return decode_raw
-    signature = tf.TensorSpec((*(size or shape), channels), tf.uint8)
-    return lambda encoded: tf.map_fn(decode_one, encoded, fn_output_signature=signature)
-
-
-def _mask_decoder(tf: Any, manifest: Manifest, size: tuple[int, int] | None) -> Callable[[Any], Any]:
-    """From encoded masks, string [batch], to uint8 or uint16 [batch, height, width, 1]; no id is made up."""
-    shape = (manifest.image["height"], manifest.image["width"])
-    dtype = tf.uint16 if manifest.annotations.get("mask_bits") == 16 else tf.uint8
-
-    def decode_one(encoded: Any) -> Any:
-        mask = tf.ensure_shape(tf.io.decode_png(encoded, channels=1, dtype=dtype), (*shape, 1))
-        return mask if size is None else tf.image.resize(mask, size, method="nearest")
-
-    signature = tf.TensorSpec((*(size or shape), 1), dtype)
-    return lambda encoded: tf.map_fn(decode_one, encoded, fn_output_signature=signature)
+def _padded(objects: dict[str, list[np.ndarray]], most: int, keys: np.ndarray) -> dict[str, np.ndarray]:
+    """Pad the objects of each image to `most`, and count them."""
+    count = np.array([len(labels) for labels in objects["label"]], np.int64)
+    if count.max() > most:
+        fullest = int(count.argmax())
+        raise ValueError(
+            f"max_boxes={most} is too few for image {keys[fullest].decode()}, whose objects are {count[fullest]}"
+        )
+    padded = {}
+    for part, values in objects.items():
+        padded[part] = np.full((len(values), most, *values[0].shape[1:]), PADDING[part], values[0].dtype)
+        for row, value in zip(padded[part], values, strict=True):
+            row[: len(value)] = value
+    return {**padded, "count": count}

@@ -6,14 +6,14 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import chain, count, islice
+from itertools import chain, count, cycle, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from augmill.pipeline.decoding import DecodeOptions, make_batch_decoder, make_parser
 from augmill.pipeline.loader import Loader
+from augmill.pipeline.shard import RecordError
 from augmill.pipeline.version import Version
 
 Tell = Callable[[str], None]
@@ -99,23 +99,21 @@ def examine(
         forget(loader)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     tell("read")
-    kept: list[list[bytes]] = []
+    kept: list[list[np.ndarray]] = []
     read, sizes = _read(loader, seconds, kept)
-    import tensorflow as tf
-
-    serialized = [tf.constant(np.array(records, object)) for records in kept]
-    decoded: DecodeOptions = loader.decode_options
     tell("parse")
-    parse = _on_cores("parse", serialized, make_parser(loader.version.manifest, decoded), seconds, cores)
+    parse = _on_cores("parse", kept, loader.decoder.parse, seconds, cores)
     tell("decode")
-    whole = _on_cores("decode", serialized, make_batch_decoder(loader.version.manifest, decoded), seconds, cores)
+    whole = _on_cores("decode", kept, loader.decoder.whole_batch, seconds, cores)
     assert whole.core_seconds is not None and parse.core_seconds is not None
     spent = max(whole.core_seconds - parse.core_seconds, 1e-9)
     stages = [read, parse, Stage("decode", cores / spent, spent)]
+    import tensorflow as tf
+
     device = next((gpu.name for gpu in tf.config.list_physical_devices("GPU")), None)
     if device is not None:
         tell("copy")
-        stages.append(_copy(tf, make_batch_decoder(loader.version.manifest, decoded)(serialized[0]), seconds))
+        stages.append(_copy(tf, next(iter(loader.dataset(epoch=0))), seconds))
     tell("all together")
     together, first = _together(loader, seconds)
     batch = len(kept[0])
@@ -145,28 +143,29 @@ def _for(seconds: float, batches: Iterator[Any]) -> Iterator[Any]:
             return
 
 
-def _read(loader: Loader, seconds: float, kept: list[list[bytes]]) -> tuple[Stage, list[int]]:
+def _read(loader: Loader, seconds: float, kept: list[list[np.ndarray]]) -> tuple[Stage, list[int]]:
     """Read and check records, over as many epochs as there is time for, and keep the first batches."""
     began, worked, sizes = time.perf_counter(), time.process_time(), list[int]()
     for payloads in _for(seconds, chain.from_iterable(loader.payloads(epoch, 0) for epoch in count())):
-        sizes += [len(record) for record in payloads.records]
-        if len(kept) < _HELD:
-            kept.append(payloads.records)
+        sound = [record for record in payloads.records if not isinstance(record, RecordError)]
+        sizes += [len(record) for record in sound]
+        if len(kept) < _HELD and sound:
+            kept.append(sound)
     wall, core = time.perf_counter() - began, time.process_time() - worked
     return Stage("read", len(sizes) / wall, core / len(sizes)), sizes
 
 
-def _on_cores(name: str, batches: list[Any], work: Callable[[Any], Any], seconds: float, cores: int) -> Stage:
+def _on_cores(
+    name: str, batches: list[list[np.ndarray]], work: Callable[[list[np.ndarray]], Any], seconds: float, cores: int
+) -> Stage:
     """The processor time of a record, and what it lets all cores do."""
-    import tensorflow as tf
-
-    traced = tf.function(work)
-    traced(batches[0])  # which compiles it
+    work(batches[0])  # which may import something
     began, worked, records = time.perf_counter(), time.process_time(), 0
-    while records == 0 or time.perf_counter() - began < seconds:
-        batch = batches[records // len(batches[0]) % len(batches)]
-        traced(batch)
-        records += int(batch.shape[0])
+    for batch in cycle(batches):
+        work(batch)
+        records += len(batch)
+        if time.perf_counter() - began >= seconds:
+            break
     spent = (time.process_time() - worked) / records
     return Stage(name, cores / spent, spent)
 

@@ -23,7 +23,7 @@ SOFT_LABEL = "soft_label"  # the weight of each class, where the policy mixes im
 
 
 @lru_cache(maxsize=1)
-def _message_class() -> Any:
+def message_class() -> Any:
     """Describe Example = {1: Features = {1: map<string, Feature = oneof {bytes 1, float 2, int64 3} list>}}."""
     field = descriptor_pb2.FieldDescriptorProto
     file = descriptor_pb2.FileDescriptorProto(name="augmill/example.proto", package="augmill", syntax="proto3")
@@ -70,7 +70,7 @@ def encode_example(features: Mapping[str, FeatureValue]) -> bytes:
     for name in sorted(features):
         value = features[name]
         if isinstance(value, bytes):
-            parts += (_before_bytes(name, len(value)), value)
+            parts += (before_bytes(name, len(value)), value)
         elif isinstance(value, int):
             parts.append(_whole_number(name, value))
         else:
@@ -108,7 +108,7 @@ def _whole_number(name: str, value: int) -> bytes:
 
 
 @lru_cache(maxsize=4096)
-def _before_bytes(name: str, length: int) -> bytes:
+def before_bytes(name: str, length: int) -> bytes:
     """The entry of a feature of bytes of this length, up to these."""
     head, size = b"", length
     for tag in (_FIRST, _FIRST, _field(_FIRST, name.encode()) + _SECOND, _FIRST):  # from the inside out
@@ -142,7 +142,7 @@ def read_texts(data: bytes, *names: str) -> list[bytes]:
       ValueError: the bytes are not an Example, or such a feature is not in it.
     """
     try:
-        features = _message_class().FromString(data).features.feature
+        features = message_class().FromString(data).features.feature
     except DecodeError as error:
         raise ValueError(f"not a tf.train.Example: {error}") from None
     values = [features[name].bytes_list.value for name in names]
@@ -159,11 +159,16 @@ def decode_example(data: bytes) -> dict[str, list[Any]]:
       ValueError: the bytes are not an Example.
     """
     try:
-        example = _message_class().FromString(data)
+        return _values(message_class().FromString(data).features)
     except DecodeError as error:
         raise ValueError(f"not a tf.train.Example: {error}") from None
-    features = {}
-    for name, feature in example.features.feature.items():
-        kind = feature.WhichOneof("kind")
-        features[name] = list(getattr(feature, kind).value) if kind else []
-    return features
+
+
+def _values(message: Any) -> dict[str, list[Any]]:
+    return {name: feature_values(feature) for name, feature in message.feature.items()}
+
+
+def feature_values(feature: Any) -> list[Any]:
+    """The values of one feature of a record, as its message has it."""
+    kind = feature.WhichOneof("kind")
+    return list(getattr(feature, kind).value) if kind else []

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from augmill.pipeline.batches import Payloads
-from augmill.pipeline.decoding import DecodeOptions, Output, make_batch_decoder
+from augmill.pipeline.decoding import DecodeOptions, Decoder, Output
 from augmill.pipeline.epoch_reader import EpochReader
 from augmill.pipeline.faults import Faults, OnError, Skipped
 from augmill.pipeline.loader_options import (
@@ -19,7 +19,6 @@ from augmill.pipeline.loader_options import (
     check_whole,
     resolve_remainder,
 )
-from augmill.pipeline.numpy_decoding import NumpyDecoder, decoded_batches
 from augmill.pipeline.order import ORDER_VERSION
 from augmill.pipeline.reading import Verify
 from augmill.pipeline.selection import Copies, select
@@ -39,7 +38,7 @@ class Loader:
     batches, made without TensorFlow (which only resizes, for `size`); `dataset` gives a `tf.data` stream of the same.
 
     Attributes:
-      version: what is read. decode_options: what its records are made into.
+      version: what is read. decoder: what its records are made into.
       epoch, samples: the position.
     """
 
@@ -112,8 +111,7 @@ class Loader:
         self._ranks = Ranks.of(rank, world_size, input_context)
         self._batch_size = batch_size
         remainder = resolve_remainder(remainder, self._ranks.batches)
-        self.decode_options = DecodeOptions(output, size, as_supervised, max_boxes)
-        self.decode_options.kinds(self.version.manifest)
+        self.decoder = Decoder(self.version.manifest, DecodeOptions(output, size, as_supervised, max_boxes))
         self._with_valid = remainder == "pad" or on_error == "skip"
         self._reader = EpochReader(
             self.version,
@@ -182,6 +180,13 @@ class Loader:
         """This rank's serialized records of an epoch from a number of samples on, in batches."""
         return self._reader.payloads(epoch, start)
 
+    def batches(self, epoch: int, start: int) -> Iterator[Any]:
+        """The same as NumPy batches, one for each device that this process feeds in each step."""
+        return self._batches(epoch, start, size=self._batch_size)
+
+    def _batches(self, epoch: int, start: int, *, size: int | None = None) -> Iterator[Any]:
+        return self._reader.batches(epoch, start, self.decoder, with_valid=self._with_valid, size=size)
+
     def dataset(self, *, epoch: int | None = None, start_step: int | None = None) -> Any:
         """Stream the rest of one epoch by `tf.data`, batched and prefetched; the position stays where it is.
 
@@ -211,18 +216,12 @@ class Loader:
         import tensorflow as tf
 
         steps = self._reader.share(start).steps * self._ranks.replicas
-        stream = self.stream(partial(self.payloads, epoch, start))
+        stream = self.stream(partial(self.batches, epoch, start))
         return stream.apply(tf.data.experimental.assert_cardinality(steps))
 
-    def stream(self, payloads: Callable[[], Iterator[Payloads]]) -> Any:
-        """Decode batches of serialized records by `tf.data`; for `dataset` and for what feeds `fit`."""
-        return tf_stream(
-            payloads,
-            make_batch_decoder(self.version.manifest, self.decode_options),
-            batch_size=self._batch_size,
-            replicas=self._ranks.replicas,
-            with_valid=self._with_valid,
-        )
+    def stream(self, batches: Callable[[], Iterator[Any]]) -> Any:
+        """Make a `tf.data.Dataset` of batches as `batches` has them; for `dataset` and for what feeds `fit`."""
+        return tf_stream(batches, self.decoder, with_valid=self._with_valid)
 
     def __iter__(self) -> Iterator[Any]:
         """Go through the rest of the epoch by NumPy batches; then the position is at the next one's beginning.
@@ -231,10 +230,7 @@ class Loader:
         The position moves on as a batch is handed out: a state saved after work with it goes on behind it.
         """
         start = self.samples
-        payloads = self.payloads(self.epoch, start)
-        decoder = NumpyDecoder(self.version.manifest, self.decode_options)
-        batches = decoded_batches(payloads, decoder, with_valid=self._with_valid)
-        for step, batch in enumerate(batches, start=1):
+        for step, batch in enumerate(self._batches(self.epoch, start), start=1):
             self.move(step, since=start)
             yield batch
         self.epoch, self.samples = self.epoch + 1, 0
@@ -249,8 +245,8 @@ class Loader:
         place = number + self.records if number < 0 else number
         if not 0 <= place < self.records:
             raise IndexError(f"record {number} of {self.records}")
-        alone = replace(self.decode_options, as_supervised=False, max_boxes=None)
-        return NumpyDecoder(self.version.manifest, alone).one(self._reader.payload(place))
+        alone = replace(self.decoder.options, as_supervised=False, max_boxes=None)
+        return self._reader.one(place, Decoder(self.version.manifest, alone))
 
     def state_dict(self) -> dict[str, Any]:
         """The position and what it is a position of, as JSON values of a few hundred bytes; the same on every rank."""

@@ -18,6 +18,7 @@ from typing import Literal
 
 import numpy as np
 
+from augmill.pipeline.buffers import LENT
 from augmill.pipeline.errors import VersionError
 from augmill.pipeline.manifest import Shard
 from augmill.pipeline.shard import FOOTER, HEADER, RecordError, file_sha256, index_offsets, masked_crc
@@ -59,7 +60,7 @@ class RecordReader:
         self._hashing = threading.Lock()
         self._offsets = lru_cache(_INDICES)(self._checked_offsets)
 
-    def read(self, shard: int, numbers: np.ndarray) -> list[bytes | RecordError]:
+    def read(self, shard: int, numbers: np.ndarray) -> list[np.ndarray | RecordError]:
         """Read records of one shard.
 
         Args:
@@ -67,7 +68,8 @@ class RecordReader:
           numbers: int64, the records' numbers in it, ascending.
 
         Returns:
-          Each record's payload, or an error that names the record and says what is wrong with it.
+          Each record's payload, uint8 [bytes], or an error that names the record and says what is wrong with it.
+          Payloads that lay near each other share memory, which is free again when all of them are gone.
 
         Raises:
           VersionError: the shard or its index is missing, or is not what the manifest says.
@@ -76,7 +78,7 @@ class RecordReader:
         starts, ends = offsets[numbers], offsets[numbers + 1]
         breaks = (np.flatnonzero(starts[1:] - ends[:-1] > _GAP) + 1).tolist()
         ranges = list(zip([0, *breaks], [*breaks, len(numbers)], strict=True))
-        found: list[bytes | RecordError] = []
+        found: list[np.ndarray | RecordError] = []
         pieces = self._read_ranges(shard, [(int(starts[first]), int(ends[last - 1])) for first, last in ranges])
         for data, (first, last) in zip(pieces, ranges, strict=True):
             within = np.stack([starts[first:last], ends[first:last]], axis=1) - starts[first]
@@ -84,10 +86,14 @@ class RecordReader:
                 try:
                     found.append(_payload(data, start, end))
                 except RecordError as error:
-                    found.append(RecordError(f"{self._path(shard)}, record {number}: {error}"))
+                    found.append(RecordError(f"{self.name(shard, number)}: {error}"))
         return found
 
-    def _read_ranges(self, shard: int, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
+    def name(self, shard: int, number: int) -> str:
+        """A record's name for people."""
+        return f"{self._path(shard)}, record {number}"
+
+    def _read_ranges(self, shard: int, ranges: Sequence[tuple[int, int]]) -> list[np.ndarray]:
         """The bytes of a shard from each start up to each end, or as many as there are."""
         try:
             with self._files.held(self._shards[shard].file) as path:
@@ -153,18 +159,24 @@ class RecordReader:
             self._hashed.add(shard)
 
 
-def _read_range(file: int, start: int, end: int) -> bytes:
-    """The bytes from `start` up to `end`, or as many as the file has."""
-    data = os.pread(file, end - start, start)
-    while len(data) < end - start:  # one call gives 2 GB at most
-        more = os.pread(file, end - start - len(data), start + len(data))
+def _read_range(file: int, start: int, end: int) -> np.ndarray:
+    """The bytes from `start` up to `end`, uint8, or as many as the file has."""
+    data = LENT.take(end - start)
+    there = 0
+    while there < len(data):  # one call gives 2 GB at most
+        more = os.preadv(file, [data[there:].data], start + there)
         if not more:
             break
-        data += more
-    return data
+        there += more
+    return data[:there]
 
 
-def _payload(data: bytes, start: int, end: int) -> bytes:
+@lru_cache(1 << 16)
+def _length_crc(length: int) -> int:
+    return masked_crc(length.to_bytes(8, "little"))
+
+
+def _payload(data: np.ndarray, start: int, end: int) -> np.ndarray:
     """The payload of the record that lies at `start` up to `end` of `data`.
 
     Raises:
@@ -172,12 +184,12 @@ def _payload(data: bytes, start: int, end: int) -> bytes:
     """
     if len(data) < end:
         raise RecordError("the file ends inside it")
-    length, crc = _HEADER.unpack_from(data, start)
+    length, crc = _HEADER.unpack_from(data.data, start)
     if length != end - start - HEADER - FOOTER:
         raise RecordError(f"its header gives it {length} bytes, the index {end - start - HEADER - FOOTER}")
-    if crc != masked_crc(data[start : start + 8]):
+    if crc != _length_crc(length):
         raise RecordError("its length's checksum is wrong")
     payload = data[start + HEADER : end - FOOTER]
-    if _CRC.unpack_from(data, end - FOOTER)[0] != masked_crc(payload):
+    if _CRC.unpack_from(data.data, end - FOOTER)[0] != masked_crc(payload):
         raise RecordError("its payload's checksum is wrong")
     return payload

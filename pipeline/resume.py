@@ -16,7 +16,6 @@ from typing import Any
 
 import numpy as np
 
-from augmill.pipeline.batches import Payloads
 from augmill.pipeline.errors import StateError
 from augmill.pipeline.loader import Loader
 
@@ -106,18 +105,18 @@ class Training:
         """A dataset whose every iteration is the rest of the epoch that the loader has come to."""
         import tensorflow as tf
 
-        stream = self._loader.stream(self._payloads)
+        stream = self._loader.stream(self._batches)
         # `fit` takes the first epoch's length for that of all, and one that is taken up in its middle is shorter: it is
         # told the whole one's. `assert_cardinality` would tell it too, and make an error of the shorter one.
         stream.cardinality = lambda: tf.constant(len(self._loader), tf.int64)
         return stream
 
-    def _payloads(self) -> Iterator[Payloads]:
+    def _batches(self) -> Iterator[Any]:
         if not self._in_fit:
             self._uncounted += 1
             if self._uncounted > 1:  # `fit` itself looks at a batch before it begins, to build the model
                 raise StateError("nobody counts the batches trained on: give fit the callback whose stream this is")
-        return self._loader.payloads(self._loader.epoch, self._loader.samples)
+        return self._loader.batches(self._loader.epoch, self._loader.samples)
 
     def begin(self, model: Any, steps: int | None) -> None:
         """Take up the model's state at the beginning of `fit`."""

@@ -54,9 +54,9 @@ def shard_name(name: str, split: str, index: int, count: int) -> str:
     return f"{name}-{split}.tfrecord-{index:05d}-of-{count:05d}"
 
 
-def masked_crc(data: bytes) -> int:
+def masked_crc(data: bytes | np.ndarray) -> int:
     """The checksum of a TFRecord: CRC-32C, rotated right by 15 bits, plus a constant."""
-    crc: int = google_crc32c.value(data)
+    crc: int = google_crc32c.value(data)  # an array it reads where it lies
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 

@@ -1,56 +1,76 @@
-"""Batches of serialized records as a `tf.data` stream of decoded ones."""
+"""Decoded batches as a `tf.data` stream."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
-from augmill.pipeline.batches import Payloads
+from augmill.pipeline.decoding import OBJECTS, Decoder
 from augmill.pipeline.memory import keep_freed_memory
 
-_AHEAD = 4  # batches of serialized records that are handed over in advance
-_READY = 2  # decoded batches that wait for the training
+_READY = 2  # batches that wait for the training
 
 
-def tf_stream(
-    batches: Callable[[], Iterator[Payloads]],
-    decode: Callable[..., Any],
-    *,
-    batch_size: int,
-    replicas: int = 1,
-    with_valid: bool = False,
-) -> Any:
-    """Make a `tf.data.Dataset` of decoded batches; as many as there are cores are decoded at once, in order.
+def tf_stream(batches: Callable[[], Iterator[Any]], decoder: Decoder, *, with_valid: bool = False) -> Any:
+    """Make a `tf.data.Dataset` of decoded batches.
 
-    Their number is fixed: TensorFlow's own tuning of it, when a stream is thrown away, may wait up to 5 seconds for its
-    next look. Memory of batches is kept for the next ones, as `keep_freed_memory` has it: a fifth of the time.
+    TensorFlow takes them as they lie in memory: pixels are not copied. It has nothing to tune, and is told so: its
+    tuner, when a stream is thrown away, may wait up to 5 seconds for its next look.
 
     Args:
-      batches: begins the batches anew each time that the dataset is iterated over.
-      decode: as `make_batch_decoder` makes it.
-      batch_size: records a batch that is given out.
-      replicas: how many of those each of `batches` holds.
-      with_valid: tell `decode` which records are to count.
+      batches: begins the batches anew each time that the dataset is iterated over, as `decoder` makes them.
+      with_valid: whether they have `valid`.
     """
     import tensorflow as tf
 
-    def hand_over() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        for records, valid in batches():
-            yield np.array(records, object), valid
-
-    @tf.autograph.experimental.do_not_convert  # it has no Python branches, and to look for some takes 0.2 s
-    def decode_batch(records: Any, valid: Any) -> Any:
-        return decode(records, valid if with_valid else None)
-
-    signature = (tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.bool))
-    serialized = tf.data.Dataset.from_generator(hand_over, output_signature=signature).prefetch(_AHEAD)
-    if replicas > 1:
-        serialized = serialized.unbatch().batch(batch_size)
     keep_freed_memory()
-    decoded = serialized.map(decode_batch, num_parallel_calls=(os.cpu_count() or 1) + 1, deterministic=True)
+    ragged = bool(decoder.objects) and decoder.options.max_boxes is None
+
+    def hand_over() -> Iterator[Any]:
+        for batch in batches():
+            yield {**batch, "objects": _flat(batch["objects"])} if ragged else batch
+
+    signature = element_spec(decoder, with_valid=with_valid)
+    stream = tf.data.Dataset.from_generator(hand_over, output_signature=signature)
+    if ragged:
+        stream = stream.map(lambda batch: {**batch, "objects": _ragged(tf, batch["objects"])})
     options = tf.data.Options()
     options.autotune.enabled = False
-    return decoded.with_options(options).prefetch(_READY)
+    return stream.with_options(options).prefetch(_READY)
+
+
+def element_spec(decoder: Decoder, *, with_valid: bool) -> Any:
+    """What TensorFlow is to expect of a batch; of ragged objects the parts that they are handed over in."""
+    import tensorflow as tf
+
+    manifest, options = decoder.manifest, decoder.options
+    image = tf.TensorSpec((None, *decoder.shape), decoder.dtype)
+    labels = {"label": tf.TensorSpec((None,), tf.int64)} if manifest.classes is not None else {}
+    if manifest.soft_labels:
+        labels["soft_label"] = tf.TensorSpec((None, len(manifest.classes or [])), tf.float32)
+    if options.as_supervised:
+        weights = (tf.TensorSpec((None,), tf.float32),) if with_valid else ()
+        return (image, labels[str(decoder.label)], *weights)
+    text, number = tf.TensorSpec((None,), tf.string), tf.TensorSpec((None,), tf.int64)
+    spec: dict[str, Any] = {"image": image, **labels, "key": text, "copy": number, "augmentation": text}
+    if decoder.objects:
+        rows = (None,) if options.max_boxes is None else (None, options.max_boxes)
+        parts = {part: tf.TensorSpec((*rows, *shape), OBJECTS[part]) for part, shape in decoder.objects.items()}
+        spec["objects"] = {**parts, ("splits" if options.max_boxes is None else "count"): number}
+    if "masks" in decoder.kinds:
+        bits = tf.uint16 if manifest.annotations.get("mask_bits") == 16 else tf.uint8
+        spec["mask"] = tf.TensorSpec((None, *decoder.shape[:2], 1), bits)
+    return spec | ({"valid": tf.TensorSpec((None,), tf.bool)} if with_valid else {})
+
+
+def _flat(objects: dict[str, list[np.ndarray]]) -> dict[str, np.ndarray]:
+    """The objects of all images one after the other, and where each image's begin and end."""
+    splits = np.concatenate([[0], np.cumsum([len(labels) for labels in objects["label"]])]).astype(np.int64)
+    return {**{part: np.concatenate(values) for part, values in objects.items()}, "splits": splits}
+
+
+def _ragged(tf: Any, flat: dict[str, Any]) -> dict[str, Any]:
+    splits = flat.pop("splits")
+    return {part: tf.RaggedTensor.from_row_splits(values, splits, validate=False) for part, values in flat.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
@@ -14,7 +14,7 @@ from augmill.pipeline.errors import VersionError
 from augmill.pipeline.manifest import Shard
 from augmill.pipeline.order import Order
 from augmill.pipeline.reading import RecordReader
-from augmill.pipeline.shard import RecordError, ShardWriter
+from augmill.pipeline.shard import ShardWriter
 from augmill.pipeline.share import Share
 from augmill.pipeline.version_files import VersionFiles
 
@@ -46,16 +46,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Folder:
     return Folder(tmp_path_factory.mktemp("batches"))
 
 
-def raised(shard: int, record: int, error: RecordError) -> NoReturn:
-    raise error
-
-
 def read(folder: Any, share: Share, *, window: int = 2) -> Iterator[Payloads]:
-    return read_batches(Order(LENGTHS, seed=2, window=window), share, RecordReader(folder, folder.shards), raised)
+    return read_batches(Order(LENGTHS, seed=2, window=window), share, RecordReader(folder, folder.shards))
 
 
 def names(payloads: list[Payloads]) -> list[list[tuple[int, ...]]]:
-    return [[tuple(map(int, record.split())) for record in batch.records] for batch in payloads]
+    return [[tuple(map(int, bytes(record).split())) for record in batch.records] for batch in payloads]
 
 
 @pytest.mark.parametrize("window", [1, 2, 100])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,9 @@ import pytest
 
 from augmill.pipeline import Loader, Spec, Version
 from augmill.pipeline.errors import VersionError
+from augmill.pipeline.example import decode_example, encode_example
 from augmill.pipeline.faults import Faults
-from augmill.pipeline.shard import RecordError, read_index
+from augmill.pipeline.shard import RecordError, ShardWriter, read_index, scan_records
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +42,19 @@ def damage(version: Version, *records: tuple[int, int]) -> list[str]:
         (version.path / file).write_bytes(data)
         names.append(f"{file} record {number}")
     return names
+
+
+def replace_image(version: Version, shard: int, number: int) -> tuple[str, str]:
+    """Give a record bytes for an image that are none, with checksums that fit; tell its file and its key."""
+    file = version.manifest.splits["train"].shards[shard].file
+    payloads = [payload for _, payload in scan_records(version.path / file)]
+    features = {name: values[0] for name, values in decode_example(payloads[number]).items()}
+    payloads[number] = encode_example({**features, "image": b"\x01" * len(features["image"])})
+    with ShardWriter(version.path, version.path / "index", file) as writer:
+        for payload in payloads:
+            writer.write(payload)
+        writer.finish()
+    return file, features["key"].decode()
 
 
 def place_of(version: Version, wanted: tuple[int, int]) -> int:
@@ -140,3 +155,36 @@ def test_a_record_is_told_once_however_many_epochs_meet_it() -> None:
         epoch.meet("a", 1, RecordError("bad"))
     assert [one[:2] for one in faults.found] == [("a", 1)]
     assert Faults("skip", 0.0).epoch(10).meet("a", 1, RecordError("bad")) is None
+
+
+def test_an_image_that_cannot_be_decoded_is_named_by_shard_record_and_key(version: Version) -> None:
+    file, key = replace_image(version, 2, 5)
+    told = f"{file}, record 5, key {re.escape(key)}: an image cannot be decoded"
+    with pytest.raises(RecordError, match=told):
+        list(Loader(version))
+    with pytest.raises(RecordError, match=told):
+        Loader(version)[29]
+    with pytest.raises(Exception, match=told) as raised:
+        list(Loader(version).dataset())
+    first = str(raised.value).splitlines()[0]
+    assert first.endswith("an image cannot be decoded")
+
+
+def test_an_image_that_cannot_be_decoded_is_left_out_like_a_damaged_record(version: Version) -> None:
+    options: dict[str, Any] = {"batch_size": 7, "seed": 1, "on_error": "skip"}
+    whole = list(Loader(version, **options))
+    file, _ = replace_image(version, 2, 5)
+    place = place_of(version, (2, 5))
+    loader = Loader(version, **options)
+
+    with pytest.warns(UserWarning, match=rf"1 records could not be read and were left out \({file} record 5\)"):
+        met = list(loader)
+
+    assert [one[:2] for one in loader.skipped] == [(file, 5)] and "cannot be decoded" in loader.skipped[0].reason
+    valid = np.concatenate([batch["valid"] for batch in met])
+    assert np.flatnonzero(~valid).tolist() == [place]
+    for batch, sound in zip(met, whole, strict=True):
+        np.testing.assert_array_equal(batch["image"][batch["valid"]], sound["image"][batch["valid"]])
+    damage(version, (0, 3))
+    with pytest.raises(RecordError, match="with it 2 records of this epoch cannot be read"):
+        list(Loader(version, **options))

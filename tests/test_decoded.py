@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
 import sys
 from collections.abc import Callable
@@ -84,26 +83,6 @@ def test_weights_of_mixed_images_are_equal(make: Callable[..., Version]) -> None
         loader = Loader(version, batch_size=10, **options)
         for streamed, ours in zip(list(loader.dataset()), loader, strict=True):
             assert_equal(ours, streamed)
-
-
-def test_jpegs_of_every_kind_are_the_same_pixels_to_tensorflow_opencv_and_pillow(photos: dict[str, np.ndarray]) -> None:
-    import cv2
-    import tensorflow as tf
-    from PIL import Image
-
-    for photo in photos.values():
-        for quality in (40, 95):
-            for subsampling in (0, 1, 2):
-                for size in ((64, 64), (37, 51)):
-                    data = io.BytesIO()
-                    Image.fromarray(photo[: size[0], : size[1]]).save(
-                        data, "jpeg", quality=quality, subsampling=subsampling
-                    )
-                    encoded = data.getvalue()
-                    pixels = tf.io.decode_jpeg(encoded, dct_method="INTEGER_ACCURATE").numpy()
-                    opened = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR_RGB)
-                    np.testing.assert_array_equal(pixels, opened)
-                    np.testing.assert_array_equal(pixels, np.asarray(Image.open(data)))
 
 
 def test_tensorflow_is_not_imported(make: Callable[..., Version]) -> None:
