@@ -19,6 +19,7 @@ from augmill.pipeline.estimate import default_workers, estimate
 from augmill.pipeline.judgement import CheckReport
 from augmill.pipeline.lineage import library_versions, user_code
 from augmill.pipeline.listing import list_source
+from augmill.pipeline.manifest import DUPLICATES
 from augmill.pipeline.parent import find_parent, forget_reused, named_parent, write_reuse
 from augmill.pipeline.plan import Plan, make_plan
 from augmill.pipeline.publish import failures_text, publish, reused
@@ -30,7 +31,7 @@ from augmill.pipeline.stall import STALL_TIMEOUT
 from augmill.pipeline.standing import find_standing
 from augmill.pipeline.target import AnyWorkspace, check_room_for, check_target, overlaps, target_of, workspace_of
 from augmill.pipeline.tfds_metadata import import_tfds
-from augmill.pipeline.units import count_text, printable
+from augmill.pipeline.units import count_text, duplicates_text, printable
 from augmill.pipeline.version import Version
 from augmill.pipeline.workspace import Workspace
 
@@ -124,6 +125,8 @@ def _plan(spec: Spec, target: Path | str, say: Say) -> tuple[Listing, Plan]:
     plan = make_plan(spec, listing)
     if listing.ignored:
         say(listing.ignored_text())
+    if listing.dropped:
+        say(f"{count_text(len(listing.dropped), 'example')} left out: others have the same image")
     examples, blocks = count_text(plan.examples, "example"), count_text(plan.blocks, "block")
     say(f"{examples} in {blocks}, {count_text(sum(plan.records(spec).values()), 'record')} to write")
     found = plan.examples + len(plan.bad)
@@ -163,12 +166,22 @@ def _materialize(job: _Build, workspace: AnyWorkspace) -> Version:
             "python": platform.python_version(),
             "machine": platform.machine(),
         }
-        return publish(spec, plan, workspace, build=facts, libraries=libraries, code=code)
+        version = publish(spec, plan, workspace, build=facts, libraries=libraries, code=code)
     except OSError as error:
         reason = error.strerror or str(error)
         raise BuildError(f"cannot write to {workspace.path}: {reason}; the same command goes on") from error
     except DownloadError as error:
         raise BuildError(f"{error}; the same command goes on") from error
+    _warn_of_leaks(job, version)
+    return version
+
+
+def _warn_of_leaks(job: _Build, version: Version) -> None:
+    """Tell of images that stand in two splits."""
+    counts = version.manifest.source["duplicates"]
+    if counts["across"]:
+        cure = "duplicates: drop in the spec leaves them out of train"
+        job.say(f"warning: {duplicates_text(counts)}; {DUPLICATES} names them; {cure}")
 
 
 def _begin(job: _Build, workspace: AnyWorkspace, lineage: dict[str, Any]) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from augmill.pipeline.coco_source import list_coco
+from augmill.pipeline.duplicates import settle_duplicates
 from augmill.pipeline.errors import SourceError
 from augmill.pipeline.folder_source import list_folder
 from augmill.pipeline.image_header import Limits, bytes_problem
@@ -25,12 +26,13 @@ from augmill.pipeline.units import printable
 def list_source(spec: Spec) -> Listing:
     """List the examples of the spec's source.
 
-    Files that are larger than `source.max_bytes` are bad examples, and are not read.
+    Files that are larger than `source.max_bytes` are bad examples, and are not read. Where the spec drops or refuses
+    duplicates the images are read and hashed.
 
     Raises:
-      SourceError: it is missing, empty or not what the spec says it is.
+      SourceError: it is missing, empty or not what the spec says it is, or it has duplicates that the spec refuses.
     """
-    return _within_limits(_list(spec), spec.source.limits)
+    return settle_duplicates(spec, _within_limits(_list(spec), spec.source.limits))
 
 
 def _list(spec: Spec) -> Listing:

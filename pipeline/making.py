@@ -44,6 +44,7 @@ class Making:
       error: why it cannot, if so.
       content: names what the source holds of it, by SHA-256; None where that could not be read.
       kept: what of it an earlier version holds already.
+      image: names the bytes of its image alone; None where that could not be read.
     """
 
     row: Mapping[str, Any]
@@ -54,6 +55,7 @@ class Making:
     error: str | None = None
     content: bytes | None = None
     kept: Kept | None = None
+    image: bytes | None = None
 
     @property
     def size(self) -> int:
@@ -164,7 +166,8 @@ def _groups(
 
 def _read(reader: Reader, making: Making, source: Any) -> Encoded:
     found = reader.read_example(making.row)
-    making.content = found.digest()
+    making.image = found.image_digest()
+    making.content = found.digest(making.image)
     source.update(making.content)
     return found
 

@@ -13,6 +13,7 @@ from augmill.pipeline.storage import safe_name
 
 MANIFEST = "augmill.json"
 FAILURES = "failures.jsonl"
+DUPLICATES = "duplicates.jsonl"
 FORMAT = 2  # of the manifest and the directory around it
 FileName = Annotated[str, AfterValidator(safe_name)]  # is joined to the version's folder
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]  # names files in the cache

@@ -80,6 +80,7 @@ class _Done:
     Attributes:
       records: written. source: the digest of what was read. failures: the examples that could not be used.
       contents: the digest of what was read of each, None where it could not be.
+      images: the digest of each image alone.
       object_rows: the counts of objects of each, where there are boxes.
       reused, checked: examples of which records are an earlier version's, and those of them that were made again.
       kept: records that are an earlier version's.
@@ -89,6 +90,7 @@ class _Done:
     source: Any = field(default_factory=hashlib.sha256)
     failures: list[dict[str, Any]] = field(default_factory=list)
     contents: list[bytes | None] = field(default_factory=list)
+    images: list[bytes | None] = field(default_factory=list)
     object_rows: list[list[int] | None] = field(default_factory=list)
     reused: int = 0
     checked: int = 0
@@ -193,6 +195,8 @@ class Materializer:
             "contents": pack_contents(done.contents),
             "span": [began, time.time()],  # seconds since 1970
         }
+        if self._plan.annotations.kinds:  # else they are the contents
+            row["image_digests"] = pack_contents(done.images)
         if self._plan.has_objects:
             row["object_rows"] = done.object_rows
         if reuse is not None:
@@ -236,6 +240,7 @@ class Materializer:
         )
         for number, making in enumerate(makings, start=1):
             done.contents.append(making.content)
+            done.images.append(making.image)
             if self._plan.has_objects:
                 done.object_rows.append(_object_row(making))
             if making.error is not None:

@@ -26,7 +26,7 @@ from augmill.transforms.user_code import UserCode
 
 # Keys of a spec that decide which records there are and where they stand, but not what is in one.
 _DECIDES_NO_RECORD = {"name", "version", "source", "splits", "group_by", "copies", "keep_original", "block_examples"}
-_DECIDES_NO_RECORD |= {"max_bad_fraction"}
+_DECIDES_NO_RECORD |= {"duplicates", "max_bad_fraction"}
 # Keys of its source that say where examples are: what is found there is compared by itself.
 _PLACES = {"folder", "tfrecord", "tfds", "coco", "segmentation", "images", "masks", "data_dir"}
 _PLACES |= {"features", "classes", "box_classes", "keypoint_names"}

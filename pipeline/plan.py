@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from augmill.pipeline.annotation_info import NO_ANNOTATIONS, AnnotationInfo
 from augmill.pipeline.errors import SourceError
 from augmill.pipeline.shard import shard_name
-from augmill.pipeline.source import BadExample, Listing, Reader
+from augmill.pipeline.source import BadExample, Dropped, Listing, Reader
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.splits import assign_splits
 from augmill.pipeline.storage import is_url
@@ -44,6 +44,7 @@ class Plan:
       root, container, image_feature, classes, annotations: how the source is read, as in `Listing`.
       bad: examples already known to be unusable.
       source_digest: names the listing.
+      dropped: duplicates that were left out.
     """
 
     table: pa.Table
@@ -55,6 +56,7 @@ class Plan:
     bad: list[BadExample]
     source_digest: str
     annotations: AnnotationInfo = NO_ANNOTATIONS
+    dropped: list[Dropped] = field(default_factory=list)
 
     @property
     def examples(self) -> int:
@@ -72,11 +74,7 @@ class Plan:
 
     def reader(self) -> Reader:
         """What reads the examples behind the plan's rows."""
-        if is_url(self.root):
-            from augmill.pipeline.remote_reader import RemoteReader
-
-            return RemoteReader(self.root, self.container, self.image_feature, self.annotations)
-        return Reader(Path(self.root), self.container, self.image_feature, self.annotations)
+        return reader_of(self)
 
     def split_of(self, block: int) -> str:
         """The split that a block belongs to."""
@@ -112,9 +110,10 @@ class Plan:
 
     def _head(self) -> dict[str, Any]:
         return {
-            **{name: value for name, value in vars(self).items() if name not in ("table", "splits", "bad")},
+            **{name: value for name, value in vars(self).items() if name not in ("table", "splits", "bad", "dropped")},
             "splits": {name: list(split) for name, split in self.splits.items()},
             "bad": [list(example) for example in self.bad],
+            "dropped": [list(example) for example in self.dropped],
             "annotations": self.annotations.to_json(),
         }
 
@@ -137,8 +136,18 @@ class Plan:
         head = json.loads(schema.metadata[b"augmill"])
         head["splits"] = {name: SplitPlan(*split) for name, split in head["splits"].items()}
         head["bad"] = [BadExample(*example) for example in head["bad"]]
+        head["dropped"] = [Dropped(*example) for example in head["dropped"]]
         head["annotations"] = AnnotationInfo.from_json(head["annotations"])
         return cls(table=schema.empty_table(), **head)
+
+
+def reader_of(source: Plan | Listing) -> Reader:
+    """What reads the examples of a plan or a listing."""
+    if is_url(str(source.root)):
+        from augmill.pipeline.remote_reader import RemoteReader
+
+        return RemoteReader(str(source.root), source.container, source.image_feature, source.annotations)
+    return Reader(Path(source.root), source.container, source.image_feature, source.annotations)
 
 
 class BlockReader:
@@ -202,6 +211,7 @@ def make_plan(spec: Spec, listing: Listing) -> Plan:
         bad=sorted(listing.bad, key=lambda example: example[:2]),
         source_digest=listing.digest(),
         annotations=listing.annotations,
+        dropped=listing.dropped,
     )
 
 

@@ -10,9 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 
+from augmill.pipeline.duplicates import find_duplicates, summary, write_duplicates
 from augmill.pipeline.errors import BuildError
-from augmill.pipeline.examples_table import EXAMPLES, block_table, write_examples
-from augmill.pipeline.manifest import FAILURES, FORMAT, Manifest, Shard, Split, data_digest
+from augmill.pipeline.examples_table import EXAMPLES, block_table, unpack_contents, write_examples
+from augmill.pipeline.manifest import DUPLICATES, FAILURES, FORMAT, Manifest, Shard, Split, data_digest
 from augmill.pipeline.plan import Plan
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.target import AnyWorkspace
@@ -50,6 +51,8 @@ def publish(
     (workspace.metadata / FAILURES).write_text("".join(lines), "ascii")
     write_tfds_metadata(spec, plan, splits, workspace.metadata)
     write_examples(workspace.metadata / EXAMPLES, _examples(plan, workspace, rows))
+    duplicates = find_duplicates(_images(plan, workspace, rows))
+    write_duplicates(workspace.metadata / DUPLICATES, duplicates, plan.dropped)
     effects = Effects(spec.policy.leaves())
     for block in sorted(rows):
         effects.merge_rows(rows[block]["effects"])
@@ -66,8 +69,9 @@ def publish(
             "kind": spec.source.kind,
             "root": plan.root,
             "base": str(spec.base),
-            "examples": plan.examples + len(plan.bad),
+            "examples": plan.examples + len(plan.bad) + len(plan.dropped),
             "failed": len(failures),
+            "duplicates": {**summary(duplicates), "dropped": len(plan.dropped)},
             "listing_sha256": plan.source_digest,
             "content_sha256": content,
         },
@@ -98,6 +102,20 @@ def _examples(plan: Plan, workspace: AnyWorkspace, rows: dict[int, dict[str, Any
         for block in range(split.first_block, split.first_block + split.blocks):
             keys, labels = reader.columns(block, "key", "label")
             yield block_table(block, name, keys, labels, rows[block])
+
+
+def _images(
+    plan: Plan, workspace: AnyWorkspace, rows: dict[int, dict[str, Any]]
+) -> Iterator[tuple[str, str, bytes | None]]:
+    """The key, the split and the image's digest of each example that is in a shard."""
+    reader = workspace.blocks()
+    for name, split in plan.splits.items():
+        for block in range(split.first_block, split.first_block + split.blocks):
+            row = rows[block]
+            failed = {failure["key"] for failure in row["failures"]}
+            images = unpack_contents(row.get("image_digests") or row["contents"])
+            for key, image in zip(*reader.columns(block, "key"), images, strict=True):
+                yield key, name, None if key in failed else image
 
 
 def reused(workspace: AnyWorkspace, plan: Plan) -> dict[str, int]:

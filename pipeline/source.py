@@ -71,6 +71,15 @@ class BadExample(NamedTuple):
     reason: str
 
 
+class Dropped(NamedTuple):
+    """An example that is left out because another one has the same image, and that one."""
+
+    key: str
+    split: str
+    kept: str
+    kept_split: str
+
+
 @dataclass(frozen=True)
 class Listing:
     """All that a source holds.
@@ -85,6 +94,7 @@ class Listing:
       ignored: files passed over because they are no images, counted by extension.
       annotations: what is known of the annotations.
       states: of files at a URL, what changes whenever their content does, by uri; None for files of this machine.
+      dropped: duplicates that were left out, by key.
     """
 
     root: Path | str
@@ -96,6 +106,7 @@ class Listing:
     ignored: Counter[str] = field(default_factory=Counter)
     annotations: AnnotationInfo = NO_ANNOTATIONS
     states: Mapping[str, str] | None = None
+    dropped: list[Dropped] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for names in (self.classes or [], self.annotations.classes, self.annotations.mask_classes):
@@ -174,10 +185,14 @@ class Encoded(NamedTuple):
     image: bytes
     annotations: Annotations | None = None
 
-    def digest(self) -> bytes:
-        """Name the bytes and the annotations, by SHA-256."""
-        image = hashlib.sha256(self.image).digest()
+    def digest(self, image: bytes | None = None) -> bytes:
+        """Name the bytes and the annotations, by SHA-256; `image` is the `image_digest`, where it is known."""
+        image = image or self.image_digest()
         return image if self.annotations is None else hashlib.sha256(image + self.annotations.digest()).digest()
+
+    def image_digest(self) -> bytes:
+        """Name the bytes of the image alone, by SHA-256."""
+        return hashlib.sha256(self.image).digest()
 
 
 def mask_address(uri: str, length: int) -> str:

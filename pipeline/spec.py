@@ -97,6 +97,7 @@ class Spec(SpecModel):
     seed: Annotated[int, Field(strict=True, ge=0, lt=2**63)] = 0
     splits: dict[Annotated[str, Field(pattern=SPLIT_NAME)], Annotated[float, Field(ge=0, le=1)]] | None = None
     group_by: GroupBy | None = None
+    duplicates: Literal["keep", "drop", "error"] = "keep"
     image: ImageSpec = ImageSpec()
     annotations: AnnotationSpec = AnnotationSpec()
     copies: Annotated[int, Field(strict=True, ge=0, le=1000)] = 1

@@ -72,6 +72,15 @@ def some(names: Sequence[str], most: int = 5) -> str:
     return ", ".join(map(printable, names[:most])) + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
+def duplicates_text(counts: Mapping[str, Any]) -> str:
+    """Write how many images were met more than once, and where; nothing where none was."""
+    if not counts["groups"]:
+        return ""
+    parts = [f"{count:,} within {split}" for split, count in counts["within"].items()]
+    parts += [f"{count:,} in both {pair.replace('+', ' and ')}" for pair, count in counts["across"].items()]
+    return f"{count_text(counts['groups'], 'image')} met more than once: {', '.join(parts)}"
+
+
 def drawn_words(params: Mapping[str, Any]) -> Iterator[str]:
     """Say what an op drew, a parameter or a step at a time; seeds, and a partner's own steps, are left out.
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import click
 
-from augmill.pipeline.manifest import Manifest
-from augmill.pipeline.units import count_text, size_text, time_text
+from augmill.pipeline.manifest import DUPLICATES, Manifest
+from augmill.pipeline.units import count_text, duplicates_text, size_text, time_text
 from augmill.pipeline.version import Version
 from augmill.scripts.table import echo, echo_effects, echo_json, echo_table, reused_text
 
@@ -35,6 +35,11 @@ def command(version: str, as_json: bool) -> None:
     _echo_annotations(manifest)
     echo(f"source: {source['root']} ({source['kind']}), {source['examples']:,} examples, {source['failed']} failed")
     echo(f"built: {built['started']}, in {time_text(built['seconds'])} with {count_text(built['workers'], 'worker')}")
+    duplicates = source.get("duplicates", {"groups": 0})
+    if duplicates["groups"]:
+        echo(f"duplicates: {duplicates_text(duplicates)}; {DUPLICATES} names them")
+    if duplicates.get("dropped"):
+        echo(f"duplicates left out: {duplicates['dropped']:,}; {DUPLICATES} names them")
     text = reused_text(opened)
     if text:
         echo(text)

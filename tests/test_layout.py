@@ -92,6 +92,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"splits"},
         {"remote_reader", "remote_source"},
         {"segmentation_source", "tfds_source", "plan", "renderer", "resume", "doctor"},
+        {"duplicates"},
         {"listing", "workspace", "tfds_metadata", "judgement", "making", "diagnosis"},
         {"remote_workspace", "estimate", "check", "preview", "replay"},
         {"target"},

@@ -88,6 +88,7 @@ def test_the_canonical_form_has_every_default() -> None:
         "seed": 0,
         "splits": None,
         "group_by": None,
+        "duplicates": "keep",
         "image": {
             "size": None,
             "work_size": None,
