@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import platform
 import threading
@@ -14,10 +15,11 @@ from typing import Any
 from tqdm import tqdm
 
 from augmill.pipeline.check import run_check
-from augmill.pipeline.errors import BuildError, CheckError, DownloadError, OptionError
+from augmill.pipeline.errors import BuildError, CheckError, DownloadError, OptionError, VersionError
 from augmill.pipeline.estimate import default_workers, estimate
 from augmill.pipeline.judgement import CheckReport
-from augmill.pipeline.lineage import library_versions, user_code
+from augmill.pipeline.latest import update_latest
+from augmill.pipeline.lineage import library_changes, library_versions, user_code
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.manifest import DUPLICATES
 from augmill.pipeline.parent import find_parent, forget_reused, named_parent, write_reuse
@@ -28,11 +30,20 @@ from augmill.pipeline.runner import Driver, check_beam_options
 from augmill.pipeline.source import Listing
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.stall import STALL_TIMEOUT
-from augmill.pipeline.standing import find_standing
-from augmill.pipeline.target import AnyWorkspace, check_room_for, check_target, overlaps, target_of, workspace_of
+from augmill.pipeline.standing import find_standing, version_before
+from augmill.pipeline.target import (
+    AnyWorkspace,
+    beside,
+    check_room_for,
+    check_target,
+    overlaps,
+    target_of,
+    workspace_of,
+)
 from augmill.pipeline.tfds_metadata import import_tfds
 from augmill.pipeline.units import count_text, duplicates_text, printable
 from augmill.pipeline.version import Version
+from augmill.pipeline.version_change import change_text, planned_change, published_change
 from augmill.pipeline.workspace import Workspace
 
 Say = Callable[[str], None]
@@ -105,6 +116,7 @@ def build(
     check_beam_options(beam_options)
     with Driver() as driver:  # it imports Beam while the source is listed and the policy checked
         listing, plan = _plan(spec, target, say)
+        _say_change(spec, version_before(target, workspace), plan, say)
         workers = min(workers or default_workers(), plan.blocks)
         how = (beam_options, stall_timeout, say, started, clock, driver, reuse, retry_failed)
         job = _Build(spec, target, listing, plan, workers, *how)
@@ -133,6 +145,26 @@ def _plan(spec: Spec, target: Path | str, say: Say) -> tuple[Listing, Plan]:
     if len(plan.bad) > spec.max_bad_fraction * found:
         raise BuildError(failures_text(spec, [example._asdict() for example in plan.bad], found))
     return listing, plan
+
+
+def _say_change(spec: Spec, before: Version | None, plan: Plan, say: Say) -> None:
+    """Say what has changed since the version before this one, and what number that asks for."""
+    if before is None:
+        return
+    try:
+        say(change_text(before.number, spec.version, planned_change(before, spec, plan)))
+    except VersionError as error:
+        say(f"note: what changed since {before.number} cannot be told: {error}")
+    for change in library_changes(before):
+        say(f"since {before.number} {change}; `augmill reproduce` of it tells whether that changes renditions")
+
+
+def _say_read(job: _Build, before: Version, version: Version) -> None:
+    """Say what was found changed when the source was read, where it asks for more than the version's number says."""
+    with contextlib.suppress(VersionError):  # it has been told
+        told = change_text(before.number, version.number, published_change(before, version, mixes=job.spec.mixes))
+        if told.startswith("warning"):
+            job.say(told)
 
 
 def _prove(job: _Build) -> CheckReport:
@@ -166,7 +198,13 @@ def _materialize(job: _Build, workspace: AnyWorkspace) -> Version:
             "python": platform.python_version(),
             "machine": platform.machine(),
         }
-        version = publish(spec, plan, workspace, build=facts, libraries=libraries, code=code)
+        before = version_before(job.target, workspace)
+        named = {"version": before.number, "digest": before.manifest.digest} if before else None
+        made_of: dict[str, Any] = {"libraries": libraries, "code": code, "parent": named}
+        version = publish(spec, plan, workspace, build=facts, **made_of)
+        update_latest(beside(job.target), spec.version, workspace.options)
+        if before:
+            _say_read(job, before, version)
     except OSError as error:
         reason = error.strerror or str(error)
         raise BuildError(f"cannot write to {workspace.path}: {reason}; the same command goes on") from error

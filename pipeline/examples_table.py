@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -88,7 +88,7 @@ def write_examples(path: Path, blocks: Iterable[pa.Table]) -> None:
             writer.write_table(table, row_group_size=max(1, table.num_rows))
 
 
-def read_examples(path: Path, *, columns: Sequence[str] | None = None) -> pa.Table:
+def read_examples(path: Path | BinaryIO, *, columns: Sequence[str] | None = None) -> pa.Table:
     """Read the table, or some of its columns, whole: some 45 bytes and the key an example.
 
     Raises:

@@ -47,11 +47,17 @@ def changes_since(version: Version, spec: Spec) -> list[str]:
     """What has changed since a version was built, of the code and the libraries that its bytes depend on."""
     code = user_code(spec)
     changed = [f"module {name} changed" for name in code if version.manifest.code.get(name) != code[name]]
-    for name, number in library_versions().items():
-        before = version.manifest.libraries.get(name, number)
-        if before != number:
-            changed.append(f"{name} went from {before} to {number}")
-    return changed
+    return changed + library_changes(version)
+
+
+def library_changes(version: Version) -> list[str]:
+    """The libraries that have other versions now than when a version was built."""
+    before = version.manifest.libraries
+    return [
+        f"{name} went from {before[name]} to {number}"
+        for name, number in library_versions().items()
+        if before.get(name, number) != number
+    ]
 
 
 def _used_by(module: ModuleType) -> list[str]:

@@ -72,7 +72,8 @@ class Manifest(_Model):
       effects: what each op did, as `augmill.transforms.audit.Effect` has it.
       libraries: versions of what decides the bytes.
       code: SHA-256 of each file with a function of the user's, by module.
-      build: when, how long and on how many workers; says nothing of the bytes.
+      parent: the version with the highest number below this one's when this was built, and its `digest`; None without.
+      build: when, how long, on how many workers and machines, at what cost; says nothing of the bytes.
       checksum: of all the above.
     """
 
@@ -93,6 +94,7 @@ class Manifest(_Model):
     effects: list[dict[str, Any]]
     libraries: dict[str, str]
     code: dict[str, str]
+    parent: dict[str, str] | None = None
     build: dict[str, Any]
     checksum: str = ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import resource
+import socket
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -126,6 +127,7 @@ class Materializer:
         self._reader = self._plan.reader()
         self._sealer = ThreadPoolExecutor(1, "sealer")
         self._sealing: Future[dict[str, Any]] | None = None
+        self._processor = time.process_time()  # seconds of this process's that are in a block's row already
 
     def __call__(self, block: int) -> dict[str, Any]:
         """Write one shard a copy of `block` and note its row; a block already written whole is left as it is.
@@ -194,6 +196,8 @@ class Materializer:
             "source_sha256": done.source.hexdigest(),
             "contents": pack_contents(done.contents),
             "span": [began, time.time()],  # seconds since 1970
+            "processor_seconds": self._processor_seconds(),
+            "host": socket.gethostname(),
         }
         if self._plan.annotations.kinds:  # else they are the contents
             row["image_digests"] = pack_contents(done.images)
@@ -203,6 +207,11 @@ class Materializer:
             counts = {"examples": done.reused, "records": done.kept, "checked": done.checked}
             row["reused"] = {**counts, "damaged": reuse.damaged}
         return row
+
+    def _processor_seconds(self) -> float:
+        """This process's processor time, all its threads', since it was last asked for."""
+        before, self._processor = self._processor, time.process_time()
+        return self._processor - before
 
     def _seal(self, row: dict[str, Any], writers: Sequence[Writer]) -> dict[str, Any]:
         """Make the shards durable, and then the row that vouches for them."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import datetime
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyarrow as pa
 
+from augmill.pipeline.build_facts import contents_digest, work_facts
 from augmill.pipeline.duplicates import find_duplicates, summary, write_duplicates
 from augmill.pipeline.errors import BuildError
 from augmill.pipeline.examples_table import EXAMPLES, block_table, unpack_contents, write_examples
@@ -33,6 +32,7 @@ def publish(
     build: dict[str, Any],
     libraries: dict[str, str],
     code: dict[str, str],
+    parent: dict[str, str] | None = None,
 ) -> Version:
     """Check the finished blocks against the plan, write the metadata and the manifest, and move it all into place.
 
@@ -56,7 +56,6 @@ def publish(
     effects = Effects(spec.policy.leaves())
     for block in sorted(rows):
         effects.merge_rows(rows[block]["effects"])
-    content = hashlib.sha256("".join(rows[block]["source_sha256"] for block in sorted(rows)).encode()).hexdigest()
     size = spec.image.size
     manifest = Manifest(
         format=FORMAT,
@@ -73,7 +72,7 @@ def publish(
             "failed": len(failures),
             "duplicates": {**summary(duplicates), "dropped": len(plan.dropped)},
             "listing_sha256": plan.source_digest,
-            "content_sha256": content,
+            "content_sha256": contents_digest(workspace.metadata / EXAMPLES),
         },
         classes=plan.classes,
         image={
@@ -90,7 +89,8 @@ def publish(
         effects=effects.rows(),
         libraries=libraries,
         code=code,
-        build={**build, "job_seconds": _job_seconds(rows.values(), build["started"])},
+        parent=parent,
+        build={**build, **work_facts(rows.values(), build["started"])},
     )
     return workspace.commit(manifest)
 
@@ -124,15 +124,6 @@ def reused(workspace: AnyWorkspace, plan: Plan) -> dict[str, int]:
     names = ("examples", "checked", "records", "shards")
     counts = {name: sum(row.get(name, 0) for row in rows) for name in names}
     return {**counts, "damaged": sum(len(row.get("damaged", ())) for row in rows)}
-
-
-def _job_seconds(rows: Iterable[dict[str, Any]], started: str) -> float:
-    """From the first to the last record that this build wrote, over all workers; nothing for what stood already."""
-    since = datetime.datetime.fromisoformat(started).timestamp()
-    spans = [row["span"] for row in rows if row["span"][0] >= since]
-    if not spans:
-        return 0.0
-    return max(0.0, round(max(end for _, end in spans) - min(begin for begin, _ in spans), 3))  # clocks may jump
 
 
 def _objects(rows: Iterable[dict[str, Any]]) -> dict[str, int]:

@@ -20,7 +20,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -216,10 +216,11 @@ class RemoteWorkspace:
         with Lease(self._store) as self._lease:
             yield
 
-    def remove_if_idle(self) -> None:
+    def remove_if_idle(self, finish: Callable[[], None] = lambda: None) -> None:
         with contextlib.suppress(AugmillError):
             if self._store.listed():
                 with self.lock():
+                    finish()
                     self.remove()
 
     def remove(self) -> None:

@@ -50,8 +50,13 @@ class Replayed:
 
     def differing(self) -> list[str]:
         """The features whose bytes differ."""
-        stored, made = decode_example(self.stored), decode_example(self.made)
-        return sorted(name for name in {*stored, *made} if stored.get(name) != made.get(name))
+        return differing_features(self.stored, self.made)
+
+
+def differing_features(stored: bytes, made: bytes) -> list[str]:
+    """The features in which two serialised examples differ."""
+    first, second = decode_example(stored), decode_example(made)
+    return sorted(name for name in {*first, *second} if first.get(name) != second.get(name))
 
 
 def replay(version: Version, key: str, copy: int) -> Replayed:

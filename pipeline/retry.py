@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from augmill.pipeline.errors import OptionError, VersionError
 from augmill.pipeline.examples_table import EXAMPLES, read_examples
+from augmill.pipeline.latest import version_key
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.making import make_records
 from augmill.pipeline.plan import Plan, make_plan
@@ -17,7 +18,7 @@ from augmill.pipeline.renderer import Renderer, block_peers
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.standing import differences
 from augmill.pipeline.units import count_text, some
-from augmill.pipeline.version import Version, list_versions, version_key
+from augmill.pipeline.version import Version, list_versions
 
 
 class Patch(NamedTuple):

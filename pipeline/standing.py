@@ -8,12 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from augmill.pipeline.errors import SourceError, VersionError
+from augmill.pipeline.latest import published_numbers, update_latest, version_key
 from augmill.pipeline.lineage import changes_since
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.manifest import MANIFEST
 from augmill.pipeline.spec import Spec
+from augmill.pipeline.storage import open_storage
 from augmill.pipeline.target import AnyWorkspace, beside
-from augmill.pipeline.version import Version, list_versions, version_key
+from augmill.pipeline.version import Version, inside
+from augmill.pipeline.version_change import kind_of, next_number, spec_reasons
 
 
 def find_standing(
@@ -29,19 +32,32 @@ def find_standing(
         if workspace.in_the_way():
             raise VersionError(f"{target} is in the way: it is no version, it has no {MANIFEST}; move it")
         return None
-    workspace.remove_if_idle()
+    # Where there is one left, a build ended between publication and tidying up.
+    workspace.remove_if_idle(lambda: update_latest(beside(target), spec.version, workspace.options))
     if version.manifest.spec_digest == spec.digest():
         say(f"{spec.name} {spec.version} is already built from this spec ({version.records:,} records); nothing to do")
         for change in _changes_since(version, spec):
             say(f"note: {change} since; set another version in the spec to build with what is there now")
         return version
-    number = next_version(beside(target), storage_options=workspace.options)
     differing = differences(version.manifest.spec, spec.canonical())
+    kind = kind_of(list(spec_reasons(version.manifest.spec, spec.canonical(), mixes=spec.mixes)))
+    number = next_version(beside(target), kind, storage_options=workspace.options)
     raise VersionError(
         f"{spec.name} {spec.version} is already published, from another spec, and a version never changes.\n"
         + "\n".join(f"  {line}" for line in differing)
         + f"\nSet version: {number} in the spec to build this one beside it"
     )
+
+
+def version_before(target: Path | str, workspace: AnyWorkspace) -> Version | None:
+    """The version with the highest number below that of `target`, which need not be published."""
+    root, number = beside(target), str(target).rpartition("/")[2]
+    try:
+        published = published_numbers(open_storage(root, workspace.options))
+    except VersionError:  # there is no such folder yet
+        return None
+    below = [other for other in published if version_key(other) < version_key(number)]
+    return Version(inside(root, below[-1]), storage_options=workspace.options) if below else None
 
 
 def _changes_since(version: Version, spec: Spec) -> list[str]:
@@ -70,8 +86,7 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
     return [] if old == new else [f"{path}: {old!r} is published, {new!r} is in the spec"]
 
 
-def next_version(root: Path | str, *, storage_options: Mapping[str, Any] | None = None) -> str:
-    """The version number to use for other data: by TFDS's rule the newest one's next major number."""
-    versions = list_versions(root, storage_options=storage_options)
-    newest = max((version_key(version.number) for version in versions), default=(0, 0, 0))
-    return f"{newest[0] + 1}.0.0"
+def next_version(root: Path | str, kind: str = "major", *, storage_options: Mapping[str, Any] | None = None) -> str:
+    """The number of the next version of a kind, by TFDS's rules, after the newest one."""
+    numbers = published_numbers(open_storage(root, storage_options))
+    return next_number(max(numbers, key=version_key, default="0.0.0"), kind)

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from augmill.pipeline.errors import MissingFileError, VersionError
+from augmill.pipeline.latest import latest_number, published_numbers
 from augmill.pipeline.manifest import FAILURES, MANIFEST, parse_manifest
-from augmill.pipeline.storage import LocalStorage, is_url, open_storage
+from augmill.pipeline.storage import LocalStorage, Storage, is_url, open_storage
 
 if TYPE_CHECKING:
     from augmill.pipeline.cache import Cache
     from augmill.pipeline.version_files import VersionFiles
-
-_VERSION = re.compile(r"^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$")
 
 
 class Version:
@@ -30,20 +27,20 @@ class Version:
     """
 
     def __init__(self, path: str | Path, *, storage_options: Mapping[str, Any] | None = None) -> None:
-        """Open the version at `path`.
+        """Open the version at `path`, or the latest of the dataset at `path`.
 
         Args:
-          path: a folder, or a URL of anything that fsspec reads: gs://, s3://, https://, file://.
+          path: a folder, or a URL of anything that fsspec reads: gs://, s3://, https://, file://. It is a version's, or
+            ROOT/name, which stands for the version that LATEST names.
           storage_options: for the fsspec file system of a URL, such as credentials.
 
         Raises:
           VersionError: there is none, it may not be read, or its manifest cannot be read.
           DownloadError: the storage does not answer.
         """
-        self._given, self._options = path, storage_options
-        self._storage = open_storage(path, storage_options)
+        self._storage, data = _find_manifest(path, storage_options)
         self.location = self._storage.location
-        self.manifest, self._manifest_fault = parse_manifest(self._read_manifest(), f"{self.location}/{MANIFEST}")
+        self.manifest, self._manifest_fault = parse_manifest(data, f"{self.location}/{MANIFEST}")
 
     @property
     def path(self) -> Path:
@@ -83,17 +80,6 @@ class Version:
         wanted = {name: Wanted(f"{self.location}/{name}", file.sha256, file.bytes) for name, file in known.items()}
         return CachedFiles(self._storage, wanted, opened, ahead=ahead)
 
-    def _read_manifest(self) -> bytes:
-        try:
-            return self._storage.read_bytes(MANIFEST)
-        except (OSError, MissingFileError) as error:
-            inside = ""
-            with contextlib.suppress(OSError, VersionError):
-                found = list_versions(self._given, storage_options=self._options)
-                inside = ", ".join(version.number for version in found)
-            hint = f"; the versions in it are {inside}" if inside else self._storage.hint
-            raise VersionError(f"{self.location} is not a version: it has no {MANIFEST}{hint}") from error
-
     @property
     def name(self) -> str:
         return self.manifest.name
@@ -118,14 +104,21 @@ class Version:
         lines = self._storage.read_bytes(FAILURES).split(b"\n")  # where text in Unicode has other ends of lines too
         return [json.loads(line) for line in lines if line]
 
-    def verify(self) -> Iterator[tuple[str, str | None]]:
-        """Check every file's size and digest, every index against its shard, and the manifest against itself.
+    def verify(
+        self, *, full: bool = False, progress: Callable[[int], object] = lambda count: None
+    ) -> Iterator[tuple[str, str | None]]:
+        """Check every file's size and digest, every record, every index, all counts, and the manifest against itself.
 
-        Files at a URL are streamed, and not kept. What does not belong to the version is found where the storage can
-        list its files, which web servers cannot.
+        A sample of the images is decoded, always the same one. Files at a URL are streamed, and not kept. What does not
+        belong to the version is found where the storage can list its files, which web servers cannot.
+
+        Args:
+          full: whether all images are decoded.
+          progress: told, from several threads, how many bytes have been read more.
 
         Yields:
-          (file, None) as each is found whole, or (file, what is wrong with it).
+          (file, None) as each is found whole, or (file, what is wrong with it); it is told of
+          twice where it is whole by itself and then does not fit another.
 
         Raises:
           DownloadError: the storage does not answer.
@@ -133,12 +126,24 @@ class Version:
         from augmill.pipeline.verification import verify_files
 
         yield MANIFEST, self._manifest_fault
-        yield from verify_files(self._storage, self.manifest, besides=MANIFEST)
+        yield from verify_files(self._storage, self.manifest, besides=MANIFEST, full=full, progress=progress)
 
 
-def version_key(number: str) -> tuple[int, ...]:
-    """Sort key of a version number: 1.10.0 comes after 1.9.0."""
-    return tuple(int(part) for part in number.split("."))
+def _find_manifest(path: str | Path, options: Mapping[str, Any] | None) -> tuple[Storage, bytes]:
+    """The storage of the version that a path or URL stands for, and its manifest."""
+    storage = open_storage(path, options)
+    try:
+        return storage, storage.read_bytes(MANIFEST)
+    except (OSError, MissingFileError) as error:
+        number = latest_number(storage)
+        if number is None:
+            told = f"{storage.location} is not a version: it has no {MANIFEST}, and no versions in it{storage.hint}"
+            raise VersionError(told) from error
+    storage = open_storage(inside(path, number), options)
+    try:
+        return storage, storage.read_bytes(MANIFEST)
+    except (OSError, MissingFileError) as error:  # removed in this moment
+        raise VersionError(f"{storage.location} is not a version: it has no {MANIFEST}") from error
 
 
 def list_versions(root: str | Path, *, storage_options: Mapping[str, Any] | None = None) -> list[Version]:
@@ -147,10 +152,10 @@ def list_versions(root: str | Path, *, storage_options: Mapping[str, Any] | None
     Raises:
       VersionError: the folder, or one of the manifests, cannot be read.
     """
-    storage = open_storage(root, storage_options)
-    numbers = [name for name in storage.entries() if _VERSION.match(name) and storage.has(f"{name}/{MANIFEST}")]
-    places: list[str | Path] = [
-        f"{str(root).rstrip('/')}/{number}" if is_url(root) else Path(root) / number
-        for number in sorted(set(numbers), key=version_key)
-    ]
-    return [Version(place, storage_options=storage_options) for place in places]
+    numbers = published_numbers(open_storage(root, storage_options))
+    return [Version(inside(root, number), storage_options=storage_options) for number in numbers]
+
+
+def inside(root: str | Path, number: str) -> str | Path:
+    """The place of a version in a folder ROOT/name."""
+    return f"{str(root).rstrip('/')}/{number}" if is_url(root) else Path(root) / number

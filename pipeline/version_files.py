@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import threading
 import time
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
+from typing import BinaryIO
 
 from augmill.pipeline.cache import Cache, CacheStats
 from augmill.pipeline.cache_room import NoRoomError
 from augmill.pipeline.download import Wanted
 from augmill.pipeline.errors import VersionError
 from augmill.pipeline.holdings import Holdings
+from augmill.pipeline.manifest import MANIFEST
 from augmill.pipeline.prefetch import Prefetcher
 from augmill.pipeline.remote import RemoteStorage
 
@@ -35,6 +38,10 @@ class VersionFiles:
     def __init__(self, root: Path, known: Iterable[str]) -> None:
         self._root = root
         self._names = frozenset(known)
+        self._reading: BinaryIO | None = None
+        with contextlib.suppress(OSError):  # a version elsewhere, or a file system without locks
+            self._reading = (root / MANIFEST).open("rb")
+            fcntl.flock(self._reading, fcntl.LOCK_SH | fcntl.LOCK_NB)  # whoever collects versions leaves this one
 
     def local_path(self, name: str) -> Path:
         """Give the path of a file, which stays there until `release` or `close`.
@@ -68,6 +75,8 @@ class VersionFiles:
 
     def close(self) -> None:
         """End what goes on in the background, and release all."""
+        if self._reading is not None:
+            self._reading.close()
 
     def _checked(self, name: str) -> str:
         if name not in self._names:

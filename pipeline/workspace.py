@@ -17,7 +17,7 @@ import os
 import shutil
 import sys
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -221,10 +221,11 @@ class Workspace:
     def target(self) -> Path:
         return self.path.with_name(self.path.name.removesuffix(".building"))
 
-    def remove_if_idle(self) -> None:
-        """Remove what a build left that ended between publication and tidying up."""
+    def remove_if_idle(self, finish: Callable[[], None] = lambda: None) -> None:
+        """Remove what a build left that ended between publication and tidying up, once the rest of it is done."""
         if self.path.exists():
             with contextlib.suppress(BuildError), self.lock():
+                finish()
                 self.remove()
 
     def remove(self) -> None:

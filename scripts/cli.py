@@ -23,7 +23,10 @@ COMMANDS = {
     "versions": "List the published versions of a dataset.",
     "show": "Show what is in a version.",
     "replay": "Make one record again from the source and compare bytes.",
+    "reproduce": "Make some blocks again from the source and compare bytes.",
     "verify": "Check every byte of a version.",
+    "diff": "Say in what two versions differ.",
+    "gc": "Remove old versions and what dead builds left.",
     "doctor": "Say what holds a training on a version up, and what to change.",
 }
 

@@ -26,7 +26,7 @@ def command(version: str, as_json: bool) -> None:
         for name, split in manifest.splits.items()
     ]
     echo_table(["split", "examples", "failed", "records", "shards", "size"], rows)
-    image, source, built = manifest.image, manifest.source, manifest.build
+    image, source = manifest.image, manifest.source
     size = f"{image['height']}x{image['width']}" if image["height"] else "as in the source"
     echo(f"images: {size}, {image['encoding']}")
     if manifest.classes is not None:
@@ -34,19 +34,35 @@ def command(version: str, as_json: bool) -> None:
         echo(f"classes: {_names(manifest.classes)}{soft}")
     _echo_annotations(manifest)
     echo(f"source: {source['root']} ({source['kind']}), {source['examples']:,} examples, {source['failed']} failed")
-    echo(f"built: {built['started']}, in {time_text(built['seconds'])} with {count_text(built['workers'], 'worker')}")
     duplicates = source.get("duplicates", {"groups": 0})
     if duplicates["groups"]:
         echo(f"duplicates: {duplicates_text(duplicates)}; {DUPLICATES} names them")
     if duplicates.get("dropped"):
         echo(f"duplicates left out: {duplicates['dropped']:,}; {DUPLICATES} names them")
-    text = reused_text(opened)
-    if text:
-        echo(text)
-    echo(f"digest: {manifest.digest}")
+    _echo_lineage(manifest, reused_text(opened))
     if manifest.effects:
         echo("effects:")
         echo_effects(manifest.effects)
+
+
+def _echo_lineage(manifest: Manifest, reused: str) -> None:
+    built, source = manifest.build, manifest.source
+    hosts = f" on {count_text(built['hosts'], 'host')}" if built.get("hosts") else ""
+    took = f"in {time_text(built['seconds'])} with {count_text(built['workers'], 'worker')}{hosts}"
+    echo(f"built: {built['started']}, {took}")
+    if built.get("processor_seconds"):
+        echo(f"cost: {built['processor_seconds'] / 3600:.3g} core-hours of workers making records")
+    if reused:
+        echo(reused)
+    if manifest.parent:
+        echo(f"parent: {manifest.parent['version']}, digest {manifest.parent['digest']}")
+    made_of = ", ".join(f"{name} {number}" for name, number in manifest.libraries.items())
+    echo(f"libraries: {made_of}")
+    if manifest.code:
+        echo(f"modules: {', '.join(f'{name} {digest[:12]}' for name, digest in manifest.code.items())}")
+    echo(f"source digests: listing {source['listing_sha256'][:12]}, contents {source['content_sha256'][:12]}")
+    echo(f"spec digest: {manifest.spec_digest}")
+    echo(f"digest: {manifest.digest}")
 
 
 def _echo_annotations(manifest: Manifest) -> None:

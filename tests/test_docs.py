@@ -19,6 +19,7 @@ from augmill.pipeline.listing import list_source
 from augmill.pipeline.plan import make_plan
 from augmill.pipeline.source_spec import FeatureNames, SourceSpec
 from augmill.pipeline.spec import AnnotationSpec, ImageSpec
+from augmill.pipeline.version_change import change_text, spec_reasons
 from augmill.transforms.base import Sample
 from augmill.transforms.catalog import OPS
 from augmill.transforms.grammar import parse_policy
@@ -130,6 +131,36 @@ def test_the_docs_own_code_does_its_work(tmp_path: Path, photo: np.ndarray, monk
     assert [op.spec_name for _, op in policy.leaves()][3:] == ["keras.layers.RandomHue", "keras.layers.RandomContrast"]
     assert {tuple(one.objects.boxes[0]) for one in after if one.objects} == {(10, 20, 60, 90), (164, 20, 214, 90)}
     assert len({one.image.tobytes() for one in after}) == 8
+
+
+def test_the_page_of_versions_shows_commands_that_work(
+    tmp_path: Path, photo_folder: Path, publish_version: Any, augmill: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every command on it, in its order, on two versions of which the second has more copies."""
+    text = (REPOSITORY / "docs/versions.md").read_text("utf-8")
+    commands = [line.split("#")[0].split() for line in re.findall(r"^    augmill (.*)$", text, flags=re.MULTILINE)]
+    parts: dict[str, Any] = {"name": "flowers", "source": {"folder": str(photo_folder)}, "image": {"size": [16, 16]}}
+    parts |= {"augment": ["tf.image.random_flip_left_right"], "block_examples": 16}
+    monkeypatch.chdir(tmp_path)
+    for number, copies in (("1.0.0", 1), ("1.1.0", 2)):
+        publish_version(Spec(version=number, copies=copies, **parts), tmp_path / "data")
+
+    done = {" ".join(command): augmill(*command).code for command in commands}
+
+    assert len(done) >= 8
+    assert {command: code for command, code in done.items() if code} == {
+        "diff data/flowers/1.0.0 data/flowers/1.1.0": 1
+    }
+
+
+def test_the_page_of_versions_shows_what_a_build_says(make_spec: Callable[..., Spec]) -> None:
+    before = make_spec()
+    after = make_spec(seed=9, augment=[*before.augment[:2], "tf.image.random_flip_up_down"], version="1.0.1")
+
+    reasons = list(spec_reasons(before.canonical(), after.canonical(), mixes=False))
+    told = change_text("1.0.0", "1.0.1", reasons).removeprefix("warning: ").removesuffix("; 1.0.1 says less")
+
+    assert f"    {told}\n" in (REPOSITORY / "docs/versions.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize("model", [Spec, SourceSpec, FeatureNames, ImageSpec, AnnotationSpec])
