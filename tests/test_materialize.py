@@ -210,6 +210,7 @@ def test_a_block_written_twice_leaves_the_same_files(workspace: Workspace) -> No
     second = materialize(0)
 
     assert first.pop("span")[1] <= second.pop("span")[0]
+    assert first.pop("processor_seconds") > 0 and second.pop("processor_seconds") > 0
     after = {path: path.read_bytes() for path in workspace.version.rglob("*") if path.is_file()}
     assert second == first
     assert after == before
