@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from augmill.pipeline.batch_mix import BatchMix
     from augmill.pipeline.builder import build
     from augmill.pipeline.device import to_device
+    from augmill.pipeline.engines import Engine
     from augmill.pipeline.errors import AugmillError
     from augmill.pipeline.loader import Loader, load
     from augmill.pipeline.normalize import Normalize
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 _HOMES = {
     "AugmillError": "errors",
     "BatchMix": "batch_mix",
+    "Engine": "engines",
     "Loader": "loader",
     "Normalize": "normalize",
     "Spec": "spec",
@@ -38,6 +40,7 @@ _HOMES = {
 __all__ = [
     "AugmillError",
     "BatchMix",
+    "Engine",
     "Loader",
     "Normalize",
     "Spec",

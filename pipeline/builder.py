@@ -14,9 +14,11 @@ from typing import Any
 
 from tqdm import tqdm
 
+from augmill.pipeline.beam_options import check_beam_options
 from augmill.pipeline.check import run_check
+from augmill.pipeline.engines import JOB_SERVER_FLAGS, Engine, shared_text
 from augmill.pipeline.errors import BuildError, CheckError, DownloadError, OptionError, VersionError
-from augmill.pipeline.estimate import default_workers, estimate
+from augmill.pipeline.estimate import estimate
 from augmill.pipeline.judgement import CheckReport
 from augmill.pipeline.latest import update_latest
 from augmill.pipeline.lineage import library_changes, library_versions, user_code
@@ -26,7 +28,7 @@ from augmill.pipeline.parent import find_parent, forget_reused, named_parent, wr
 from augmill.pipeline.plan import Plan, make_plan
 from augmill.pipeline.publish import failures_text, publish, reused
 from augmill.pipeline.retry import find_patch
-from augmill.pipeline.runner import Driver, check_beam_options
+from augmill.pipeline.runner import LOCAL, Driver
 from augmill.pipeline.source import Listing
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.stall import STALL_TIMEOUT
@@ -57,7 +59,9 @@ class _Build:
     target: Path | str
     listing: Listing
     plan: Plan
+    engine: Engine
     workers: int
+    asked: bool
     beam_options: Sequence[str]
     stall_timeout: float
     say: Say
@@ -72,6 +76,7 @@ def build(
     spec: Spec,
     output: str | Path,
     *,
+    engine: Engine = LOCAL,
     workers: int | None = None,
     storage_options: Mapping[str, Any] | None = None,
     beam_options: Sequence[str] = (),
@@ -85,7 +90,8 @@ def build(
     Args:
       spec: what to build.
       output: ROOT, a folder or a URL; the version will stand at ROOT/name/version.
-      workers: processes on this machine, one a core unless given.
+      engine: where the job runs; on this machine unless given.
+      workers: processes, unless given one a core of this machine, or one a slot of Flink.
       storage_options: for the fsspec file system of a URL, such as credentials; JSON values.
       beam_options: Beam's own flags.
       stall_timeout: seconds after which a block in which nothing has been done ends the build; 0 for never.
@@ -113,13 +119,17 @@ def build(
     if standing is not None:
         return standing
     check_target(workspace, say)
-    check_beam_options(beam_options)
+    engine.check(beam_options)
+    check_beam_options(beam_options, JOB_SERVER_FLAGS[engine.runner])
+    places = engine.reach(workers)
+    if not engine.local:
+        say(shared_text(workspace.path))
     with Driver() as driver:  # it imports Beam while the source is listed and the policy checked
         listing, plan = _plan(spec, target, say)
         _say_change(spec, version_before(target, workspace), plan, say)
-        workers = min(workers or default_workers(), plan.blocks)
+        asked, workers = workers is not None, min(places, plan.blocks)
         how = (beam_options, stall_timeout, say, started, clock, driver, reuse, retry_failed)
-        job = _Build(spec, target, listing, plan, workers, *how)
+        job = _Build(spec, target, listing, plan, engine, workers, asked, *how)
         report = _prove(job)
         check_room_for(workspace, estimate(spec, plan, report, workers, target), plan.blocks)
         with workspace.lock():
@@ -192,6 +202,7 @@ def _materialize(job: _Build, workspace: AnyWorkspace) -> Version:
         facts = {
             "started": job.started.isoformat(timespec="seconds"),
             "seconds": round(time.monotonic() - job.clock, 1),
+            "runner": job.engine.runner,
             "workers": job.workers,
             "resumed_records": done,
             "reused": parent and {"from": parent.number, **reused(workspace, plan)},
@@ -269,6 +280,8 @@ def _run(job: _Build, workspace: AnyWorkspace) -> None:
         job.driver.run(
             workspace,
             workers=job.workers,
+            engine=job.engine,
+            asked=job.asked,
             beam_options=job.beam_options,
             stall_timeout=job.stall_timeout,
             progress=progress,

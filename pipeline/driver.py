@@ -4,6 +4,8 @@ It is a process of its own, in a process group of its own, so that whoever start
 Beam's local runner waits for ever for a worker that has died, and its threads outlive an exception. What the reader is
 to know goes through PIPE, the number of an open file, apart from what is printed. Beam is imported
 before the order is read, so that it can be while its giver still plans and checks.
+
+A job on Flink goes on without this process: so it has Flink cancel the job when its launcher is gone, or lets go.
 """
 
 from __future__ import annotations
@@ -15,23 +17,32 @@ import json
 import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
+from augmill.pipeline.flink import cancel_jobs
 from augmill.pipeline.target import AnyWorkspace, open_workspace
 
 WORKER_DIED = 70  # exit codes
 JOB_FAILED = 71
+CANCELLING = 15.0  # seconds that an engine may take to cancel a job
 _PIPE_HOLDS = 4096  # bytes that can be written before anyone reads
 _NEEDED = ("augmill.pipeline.job", "apache_beam.runners.portability.fn_api_runner.fn_runner")
 
 
-def order(workspace: AnyWorkspace, beam_options: Sequence[str]) -> bytes:
-    """What is written to a driver's standard input, to have it run the unfinished blocks of a workspace."""
-    return json.dumps([workspace.address, list(beam_options)]).encode() + b"\n"
+def order(workspace: AnyWorkspace, beam_options: Sequence[str], *, local: bool = True) -> bytes:
+    """What is written to a driver's standard input, to have it run the unfinished blocks of a workspace.
+
+    Args:
+      workspace: what to build.
+      beam_options: Beam's flags.
+      local: whether the workers are processes of the driver's.
+    """
+    return json.dumps([workspace.address, list(beam_options), local]).encode() + b"\n"
 
 
 def main(arguments: list[str]) -> NoReturn:
@@ -43,14 +54,15 @@ def main(arguments: list[str]) -> NoReturn:
             importlib.import_module(module)
         ordered = sys.stdin.buffer.readline()
         if ordered:
-            _end_with_launcher()
             _run(*json.loads(ordered))
     except Exception as error:
         _exit(JOB_FAILED, pipe, _reason(error), error)
     _exit(0, pipe)
 
 
-def _run(address: Any, beam_options: list[str]) -> None:
+def _run(address: Any, beam_options: list[str], local: bool) -> None:
+    if local:
+        end_with_launcher()
     if sys.version_info < (3, 11):  # workers know no PYTHONSAFEPATH, and import from the current folder first
         os.chdir("/")
 
@@ -60,12 +72,35 @@ def _run(address: Any, beam_options: list[str]) -> None:
     from augmill.pipeline.job import build_graph
 
     logging.basicConfig(level=logging.WARNING)
+    options = PipelineOptions(beam_options)
+    if not local:
+        _cancel_jobs(options)  # of a driver that could not
+        threading.Thread(target=_cancel_with_launcher, args=(options,), daemon=True).start()
     workspace = open_workspace(address)
     blocks = workspace.plan().blocks
     done = workspace.finished(blocks)
     pending = [block for block in range(blocks) if block not in done]
-    with beam.Pipeline(options=PipelineOptions(beam_options)) as pipeline:
+    with beam.Pipeline(options=options) as pipeline:
         build_graph(pipeline, address, pending)
+
+
+def _cancel_with_launcher(options: Any) -> None:
+    """Wait for the launcher to end or to let go; then cancel the job, and end Beam's job server with this process.
+
+    A job on Spark ends with the job server, which is the driver of it.
+    """
+    sys.stdin.buffer.read()
+    _cancel_jobs(options)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _cancel_jobs(options: Any) -> None:
+    from apache_beam.options.pipeline_options import FlinkRunnerOptions, GoogleCloudOptions, StandardOptions
+
+    if options.view_as(StandardOptions).runner == "FlinkRunner":
+        name = options.view_as(GoogleCloudOptions).job_name  # which Beam keeps there for all engines
+        for job in cancel_jobs(options.view_as(FlinkRunnerOptions).flink_master, name):
+            logging.warning("cancelled job %s", job)
 
 
 def _reason(error: Exception) -> str:
@@ -76,7 +111,7 @@ def _reason(error: Exception) -> str:
     return (meant or named or lines)[-1].split(" [while running", 1)[0]
 
 
-def _end_with_launcher() -> None:
+def end_with_launcher() -> None:
     """Have this process's whole group ended when the launcher ends, however it ends: then standard input is closed.
 
     A process of its own waits for that. A thread could not while an op holds Python's lock, and when this process is

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 import sysconfig
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
+from augmill.pipeline.errors import BuildError
 from augmill.pipeline.shard import file_sha256
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.version import Version
@@ -58,6 +62,31 @@ def library_changes(version: Version) -> list[str]:
         for name, number in library_versions().items()
         if before.get(name, number) != number
     ]
+
+
+def check_same(launcher: Mapping[str, Any], spec: Spec) -> None:
+    """Refuse to work for a launcher that has other libraries, or other code of the user's, than this process.
+
+    Args:
+      launcher: what decides the bytes of its build: `libraries` and `code`, where it has noted them.
+      spec: that is being built, as this process has it.
+
+    Raises:
+      BuildError: naming what differs.
+    """
+    here = {"libraries": library_versions(), "code": user_code(spec)}
+    differing = []
+    for kind, found in here.items():
+        wanted = launcher.get(kind, found)
+        for name in sorted(found.keys() | wanted.keys()):
+            ours, theirs = (of.get(name, "none") for of in (found, wanted))
+            if ours != theirs:
+                differing.append(f"module {name}" if kind == "code" else f"{name} is {ours} and not {theirs}")
+    if differing:
+        raise BuildError(
+            f"a worker on {platform.node()} is not as the launcher: {', '.join(differing)} (where {sys.executable} "
+            "runs): install the same on each machine"
+        )
 
 
 def _used_by(module: ModuleType) -> list[str]:

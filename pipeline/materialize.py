@@ -18,6 +18,7 @@ import cv2
 
 from augmill.pipeline.errors import AugmillError
 from augmill.pipeline.examples_table import pack_contents
+from augmill.pipeline.lineage import check_same
 from augmill.pipeline.linking import LinkingWriter
 from augmill.pipeline.making import Making, make_records
 from augmill.pipeline.memory import keep_freed_memory
@@ -115,6 +116,7 @@ class Materializer:
         self._workspace = workspace
         self._at_work = workspace.enter()
         self._spec = workspace.spec()
+        check_same(workspace.begun(), self._spec)
         if self._spec.policy.needs_tensorflow:
             tensorflow()  # now, not within the first image
         self._plan: Plan = workspace.plan()

@@ -131,6 +131,9 @@ class RemoteWorkspace:
             raise BuildError(f"{self.path} holds no readable spec.json; remove it and build again")
         return spec_from_json(stored)
 
+    def begun(self) -> dict[str, Any]:
+        return self._read_json(self._named(_BUILD)) or {}
+
     def plan(self) -> Plan:
         with self._open_plan() as file:
             return Plan.read(file)
@@ -150,11 +153,9 @@ class RemoteWorkspace:
 
     def row(self, block: int) -> dict[str, Any] | None:
         row = self._read_json(self._row_name(block))
-        if row is None:
-            return None
+        shards = row["shards"] if row is not None else []
         with contextlib.suppress(VersionError):
-            sizes = at_once(self._version.size, [shard["file"] for shard in row["shards"]])
-            if sizes == [shard["bytes"] for shard in row["shards"]]:
+            if at_once(self._version.size, [shard["file"] for shard in shards]) == [shard["bytes"] for shard in shards]:
                 return row
         return None
 

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import io
-import logging
 import os
 import signal
 import subprocess
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from augmill.pipeline.driver import WORKER_DIED, order
-from augmill.pipeline.errors import BuildError, OptionError
+from augmill.pipeline.driver import CANCELLING, WORKER_DIED, order
+from augmill.pipeline.engines import Engine, job_name
+from augmill.pipeline.errors import BuildError
 from augmill.pipeline.job_log import JobLog
+from augmill.pipeline.process_environment import process_environment, starting
 from augmill.pipeline.stall import STALL_TIMEOUT, StallWatch
 from augmill.pipeline.target import AnyWorkspace
 
-# `-m` and `-c` would import what stands in the current folder before the libraries of the same name.
-_START = (
-    "import sys; sys.path[:] = filter(None, sys.path); from augmill.pipeline.driver import main; main(sys.argv[1:])"
-)
+LOCAL = Engine()
 
 
 class Driver:
@@ -33,15 +29,16 @@ class Driver:
     def __init__(self) -> None:
         said, saying = os.pipe()
         self._log = JobLog()
+        self._patience = 0.0  # seconds for the driver to end by itself
         self._reasons = os.fdopen(said, "rb")
         try:
             self._process = subprocess.Popen(
-                [sys.executable, "-c", _START, str(saying)],
+                [*starting("driver.main"), str(saying)],
                 stdin=subprocess.PIPE,  # held open: the driver ends with this process
                 stdout=self._log.writes,
                 stderr=self._log.writes,
                 pass_fds=[saying],
-                env=_environment(),
+                env=process_environment(),
                 start_new_session=True,
             )
         finally:
@@ -52,7 +49,7 @@ class Driver:
         return self
 
     def __exit__(self, *raised: object) -> None:
-        _end_group(self._process)
+        _end_group(self._process, self._patience)
         self._log.close()
         self._reasons.close()
 
@@ -61,15 +58,19 @@ class Driver:
         workspace: AnyWorkspace,
         *,
         workers: int,
+        engine: Engine = LOCAL,
+        asked: bool = True,
         beam_options: Sequence[str] = (),
         stall_timeout: float = STALL_TIMEOUT,
         progress: Callable[[int], None],
     ) -> None:
-        """Run the unfinished blocks on this machine; once.
+        """Run the unfinished blocks; once.
 
         Args:
           workspace: what to build.
-          workers: processes; with one, the driver itself does the work.
+          workers: processes; on this machine with one, the driver itself does the work.
+          engine: where the job runs.
+          asked: whether the number of workers is the reader's wish.
           beam_options: Beam's own flags, which win over the ones set here.
           stall_timeout: seconds after which a block in which nothing has been done ends the job; 0 for never.
           progress: called twice a second with the images done so far.
@@ -77,73 +78,31 @@ class Driver:
         Raises:
           BuildError: the job failed, or a worker died or hangs; finished blocks stay for a resume.
         """
-        mode = "in_memory" if workers == 1 else "multi_processing"
-        options = [
-            # DirectRunner would look for Prism first, and then not honour the number of workers.
-            "--runner=apache_beam.runners.portability.fn_api_runner.FnApiRunner",
-            f"--direct_num_workers={workers}",
-            f"--direct_running_mode={mode}",
-            *beam_options,
-        ]
+        blocks, name = workspace.plan().blocks, job_name(workspace.path)
+        options = [*engine.flags(workers=workers, asked=asked, blocks=blocks, job=name), *beam_options]
         assert self._process.stdin is not None
         try:
             self._log.write_to(workspace.log)
         except OSError as error:
             raise BuildError(f"cannot write to {workspace.log}: {error.strerror}; the same command goes on") from error
         with contextlib.suppress(BrokenPipeError):  # it has ended already, and says why below
-            self._process.stdin.write(order(workspace, options))
+            self._process.stdin.write(order(workspace, options, local=engine.local))
             self._process.stdin.flush()
+        self._patience = 0.0 if engine.local else CANCELLING
         try:
             _watch(self._process, workspace, StallWatch(workspace, stall_timeout), progress)
         finally:
-            _end_group(self._process)
+            _end_group(self._process, self._patience)
         reason = self._reasons.read().decode("utf-8", "replace")
         progress(workspace.images_done())
         if self._process.returncode:
-            raise BuildError(_failure(workspace, self._process.returncode, reason))
+            raise BuildError(_failure(workspace, engine, self._process.returncode, reason))
 
 
 def run_local(workspace: AnyWorkspace, **arguments: Any) -> None:
     """Run the unfinished blocks on this machine, by a driver started for it; otherwise as `Driver.run`."""
     with Driver() as driver:
         driver.run(workspace, **arguments)
-
-
-def check_beam_options(options: Sequence[str]) -> None:
-    """Refuse Beam flags that Beam does not know, which it would ignore in silence.
-
-    Raises:
-      OptionError: naming them.
-    """
-    if not options:
-        return
-    names = {option.partition("=")[0] for option in options}
-    if names & {"--help", "-h", "--runner"}:
-        raise OptionError(f"{min(names & {'--help', '-h', '--runner'})} is not for Beam here; give it before --")
-    with _warnings_disabled(), contextlib.redirect_stderr(io.StringIO()) as complaint:
-        from apache_beam.options.pipeline_options import PipelineOptions
-
-        try:
-            known = PipelineOptions(list(options)).get_all_options()
-            everything = PipelineOptions(list(options)).get_all_options(retain_unknown_options=True)
-        except SystemExit:  # argparse, of a value that does not fit
-            reason = complaint.getvalue().strip().rpartition("error: ")[2] or "they cannot be read"
-            raise OptionError(f"Beam refuses its options: {reason}") from None
-    unknown = sorted(set(everything) - set(known))
-    stray = [option for option in options if not option.startswith("-") and option not in map(str, everything.values())]
-    if unknown or stray:
-        listed = ", ".join([f"--{name}" for name in unknown] + stray)
-        raise OptionError(f"Beam has no option {listed}; what follows -- must be Beam's own")
-
-
-@contextlib.contextmanager
-def _warnings_disabled() -> Iterator[None]:
-    """Beam warns of what is told in an error here."""
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
 
 
 def _watch(
@@ -158,8 +117,16 @@ def _watch(
             return
 
 
-def _end_group(driver: subprocess.Popen[bytes]) -> None:
-    """End the driver and every worker it started; they write to temporary names, so nothing half-done is left."""
+def _end_group(driver: subprocess.Popen[bytes], patience: float) -> None:
+    """End the driver and every worker it started; they write to temporary names, so nothing half-done is left.
+
+    With patience, it is let cancel its job on the engine first.
+    """
+    if patience and driver.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            driver.stdin.close()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            driver.wait(patience)
     with contextlib.suppress(ProcessLookupError, PermissionError):  # it has ended, and every worker with it
         os.killpg(driver.pid, signal.SIGKILL)
     if driver.stdin is not None:
@@ -168,26 +135,13 @@ def _end_group(driver: subprocess.Popen[bytes]) -> None:
     driver.wait()
 
 
-def _environment() -> dict[str, str]:
-    """A worker's environment: this process's modules, no GPU, one thread an op, quiet."""
-    paths = [path for path in sys.path if path and os.pathsep not in path]
-    return {
-        **os.environ,
-        "PYTHONPATH": os.pathsep.join(paths),
-        "PYTHONSAFEPATH": "1",
-        "KERAS_BACKEND": "tensorflow",
-        "CUDA_VISIBLE_DEVICES": "-1",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "OMP_NUM_THREADS": "1",
-        "OPENCV_LOG_LEVEL": "SILENT",
-    }
-
-
-def _failure(workspace: AnyWorkspace, code: int, reason: str) -> str:
+def _failure(workspace: AnyWorkspace, engine: Engine, code: int, reason: str) -> str:
     """Say why the job ended, in the words it left."""
     if not reason:
         ended = f"was ended by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
         reason = f"the job's process {ended}"
     if code in (WORKER_DIED, -signal.SIGKILL):
         reason += "; the system may have run out of memory"
+    if not engine.local and str(workspace.path) in reason and "No such file" in reason:
+        reason += "; every machine of the cluster must have this folder, at this path: share it, or build into a store"
     return f"{reason}. The log is {workspace.log}; the same command goes on from the finished blocks"

@@ -97,6 +97,10 @@ class Workspace:
             raise BuildError(f"{self.path} holds no readable spec.json; remove it and build again")
         return spec_from_json(stored)
 
+    def begun(self) -> dict[str, Any]:
+        """What decides the bytes of the build, as its launcher has it."""
+        return self._read_json(self.path / "build.json") or {}
+
     def plan(self) -> Plan:
         """The head of the plan that is being carried out."""
         return Plan.read(self.plan_path)

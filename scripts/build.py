@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from augmill.pipeline.builder import build
+from augmill.pipeline.engines import RUNNERS, Engine
 from augmill.pipeline.spec import Spec
 from augmill.pipeline.stall import STALL_TIMEOUT
 from augmill.pipeline.units import size_text, time_text
@@ -20,8 +21,14 @@ from augmill.scripts.table import echo, echo_effects, echo_json, reused_text, us
     type=click.Path(file_okay=False),
     help="ROOT, a folder or a URL; the version goes to ROOT/name/version.",
 )
-@click.option("--runner", type=click.Choice(["local"]), default="local", show_default=True, help="Where the job runs.")
-@click.option("--workers", type=click.IntRange(min=1), help="Processes on this machine.  [default: one a core]")
+@click.option("--runner", type=click.Choice(RUNNERS), default="local", show_default=True, help="Where the job runs.")
+@click.option("--workers", type=click.IntRange(min=1), help="Processes.  [default: one a core, or one a slot of Flink]")
+@click.option("--flink-master", metavar="HOST:PORT", help="Flink's JobManager, by its REST interface.")
+@click.option("--spark-master", metavar="spark://HOST:PORT", help="Spark's master.")
+@click.option(
+    "--worker-pool", metavar="HOST:PORT", help="`augmill worker-pool`, as Flink's or Spark's workers reach it."
+)
+@click.option("--job-server-jar", metavar="JAR", help="Beam's job server for the engine.  [default: Beam fetches it]")
 @click.option(
     "--stall-timeout",
     type=click.FloatRange(min=0),
@@ -41,6 +48,10 @@ def command(
     output: str,
     runner: str,
     workers: int | None,
+    flink_master: str | None,
+    spark_master: str | None,
+    worker_pool: str | None,
+    job_server_jar: str | None,
     stall_timeout: float,
     parent: str | None,
     no_reuse: bool,
@@ -62,6 +73,7 @@ def command(
     version = build(
         Spec.from_yaml(spec, user_code=user_code),
         output,
+        engine=Engine(runner, flink_master, spark_master, worker_pool, job_server_jar),
         workers=workers,
         beam_options=beam_options,
         stall_timeout=stall_timeout,

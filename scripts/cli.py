@@ -12,9 +12,10 @@ import click
 from augmill.pipeline.errors import AugmillError
 from augmill.pipeline.units import printable
 
-# Subcommand -> what it does; the command itself is `command` in the module augmill.scripts.<name>.
+# Subcommand -> what it does; the command itself is `command` in the module augmill.scripts.<name>, with _ for -.
 COMMANDS = {
     "build": "Build a version from a spec.",
+    "worker-pool": "Start workers for Flink or Spark when they ask.",
     "plan": "Say what a build would make, need and take.",
     "check": "Prove on real samples that every op does its work.",
     "ops": "List the ops that a spec knows, or explain one.",
@@ -40,7 +41,7 @@ class _Commands(click.Group):
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"augmill.scripts.{name}").command
+        command: click.Command = importlib.import_module(f"augmill.scripts.{name.replace('-', '_')}").command
         return command
 
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from augmill.pipeline.lineage import library_versions, user_code
+from augmill.pipeline.errors import BuildError
+from augmill.pipeline.lineage import check_same, library_versions, user_code
 
 MODULES = {
     "lineage_ops": "import numpy as np\nimport tensorflow as tf\nimport lineage_helper\n"
@@ -61,3 +62,17 @@ def test_libraries_are_named_with_their_versions() -> None:
 
     assert set(found) >= {"augmill", "tensorflow", "keras", "numpy", "opencv-python-headless"}
     assert "not installed" not in found.values()
+
+
+def test_a_worker_that_is_not_as_its_launcher_refuses_to_work(modules: Path, make_spec: Callable[..., Any]) -> None:
+    spec = make_spec(augment=["lineage_ops:f"])
+    launcher = {"libraries": library_versions(), "code": user_code(spec), "source": "of no concern here"}
+    check_same(launcher, spec)
+    check_same({}, spec)
+
+    numpy = launcher["libraries"]["numpy"]
+    launcher["libraries"]["numpy"], launcher["code"]["lineage_helper"] = "1.0", "another digest"
+    with pytest.raises(
+        BuildError, match=f"numpy is {numpy} and not 1.0, module lineage_helper .*install the same on each"
+    ):
+        check_same(launcher, spec)

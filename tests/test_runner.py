@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from augmill.pipeline.driver import order
-from augmill.pipeline.errors import BuildError, OptionError
+from augmill.pipeline.errors import BuildError
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.plan import BlockReader, make_plan
-from augmill.pipeline.runner import Driver, check_beam_options, run_local
+from augmill.pipeline.runner import Driver, run_local
 from augmill.pipeline.workspace import Workspace
 
 START = "import sys; from augmill.pipeline.driver import main; main(sys.argv[1:])"
@@ -108,21 +108,6 @@ def test_an_interrupted_runner_leaves_no_process_behind(prepare: Callable[[str],
         run_local(prepare("invert"), workers=2, progress=interrupt)
 
     assert set(psutil.Process().children(recursive=True)) <= before
-
-
-def test_beam_flags_that_beam_does_not_know_are_refused() -> None:
-    check_beam_options([])
-    check_beam_options(["--direct_running_mode=multi_threading", "--direct_runner_bundle_repeat", "1"])
-    with pytest.raises(OptionError, match="Beam has no option --direct_runing_mode"):
-        check_beam_options(["--direct_runing_mode=multi_threading"])
-    with pytest.raises(OptionError, match="Beam has no option stray"):
-        check_beam_options(["stray"])
-    with pytest.raises(OptionError, match="--runner is not for Beam here"):
-        check_beam_options(["--runner=FlinkRunner"])
-    with pytest.raises(OptionError, match="--help is not for Beam here"):
-        check_beam_options(["--help"])
-    with pytest.raises(OptionError, match="Beam refuses its options: argument --direct_num_workers: invalid int"):
-        check_beam_options(["--direct_num_workers=abc"])
 
 
 def _start_driver() -> subprocess.Popen[bytes]:
