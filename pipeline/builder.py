@@ -8,7 +8,7 @@ import platform
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from augmill.pipeline.beam_options import check_beam_options
 from augmill.pipeline.check import run_check
 from augmill.pipeline.engines import JOB_SERVER_FLAGS, Engine, shared_text
 from augmill.pipeline.errors import BuildError, CheckError, DownloadError, OptionError, VersionError
-from augmill.pipeline.estimate import estimate
+from augmill.pipeline.estimate import Estimate, estimate
+from augmill.pipeline.increment import Increment, find_increment
 from augmill.pipeline.judgement import CheckReport
 from augmill.pipeline.latest import update_latest
 from augmill.pipeline.lineage import library_changes, library_versions, user_code
 from augmill.pipeline.listing import list_source
 from augmill.pipeline.manifest import DUPLICATES
-from augmill.pipeline.parent import find_parent, forget_reused, named_parent, write_reuse
+from augmill.pipeline.parent import forget_reused, write_reuse
 from augmill.pipeline.plan import Plan, make_plan
 from augmill.pipeline.publish import failures_text, publish, reused
 from augmill.pipeline.retry import find_patch
@@ -130,11 +131,13 @@ def build(
         asked, workers = workers is not None, min(places, plan.blocks)
         how = (beam_options, stall_timeout, say, started, clock, driver, reuse, retry_failed)
         job = _Build(spec, target, listing, plan, engine, workers, asked, *how)
-        report = _prove(job)
-        check_room_for(workspace, estimate(spec, plan, report, workers, target), plan.blocks)
+        increment = find_increment(reuse, spec, plan, workspace, say)
+        if increment is not None and engine.local:
+            job = replace(job, workers=increment.workers(workers))
+        check_room_for(workspace, _prove(job, increment), plan.blocks)
         with workspace.lock():
             # Another build may have published meanwhile.
-            version = find_standing(spec, target, workspace, say) or _materialize(job, workspace)
+            version = find_standing(spec, target, workspace, say) or _materialize(job, workspace, increment)
             workspace.remove()
     return version
 
@@ -177,8 +180,11 @@ def _say_read(job: _Build, before: Version, version: Version) -> None:
             job.say(told)
 
 
-def _prove(job: _Build) -> CheckReport:
-    """Run the check, and tell of samples that cannot be read."""
+def _prove(job: _Build, increment: Increment | None) -> Estimate:
+    """Prove that every op does its work, by a check or an earlier version; say what the build takes."""
+    if increment is not None and increment.proven:
+        job.say(f"every op is proven by {increment.parent.number}: same recipe and code, and most samples are the same")
+        return increment.estimate(job.workers, job.target)
     report = run_check(job.spec, job.plan)
     if report.problems:
         raise CheckError(problems_text(report))
@@ -187,17 +193,19 @@ def _prove(job: _Build) -> CheckReport:
         sampled = report.samples + len(report.unreadable)
         first = f"{printable(key)}: {reason}"
         job.say(f"{len(report.unreadable)} of the {sampled} images sampled cannot be read; the first, {first}")
-    return report
+    return estimate(job.spec, job.plan, report, job.workers, job.target)
 
 
-def _materialize(job: _Build, workspace: AnyWorkspace) -> Version:
+def _materialize(job: _Build, workspace: AnyWorkspace, increment: Increment | None) -> Version:
     """Write what is not written yet, and publish the whole."""
     spec, plan = job.spec, job.plan
     libraries, code = library_versions(), user_code(spec)
+    parent = None if increment is None else increment.parent
     lineage = {"libraries": libraries, "code": code, "files": job.listing.files_digest()}
     try:
         done = _begin(job, workspace, lineage)
-        parent = _reuse(job, workspace, libraries, code)
+        if isinstance(workspace, Workspace):
+            _reuse(job, workspace, parent)
         _run(job, workspace)
         facts = {
             "started": job.started.isoformat(timespec="seconds"),
@@ -246,25 +254,14 @@ def _begin(job: _Build, workspace: AnyWorkspace, lineage: dict[str, Any]) -> int
     return done
 
 
-def _reuse(job: _Build, workspace: AnyWorkspace, libraries: dict[str, str], code: dict[str, str]) -> Version | None:
-    """Find the version whose records can be reused, and tell the workers."""
-    spec, plan = job.spec, job.plan
-    if not isinstance(workspace, Workspace):
-        if isinstance(job.reuse, str):
-            raise OptionError(f"records can be reused between folders alone, and {workspace.path} is a URL")
-        return None
+def _reuse(job: _Build, workspace: Workspace, parent: Version | None) -> None:
+    """Tell the workers of the version whose records can be reused."""
     workspace.reuse_path.unlink(missing_ok=True)
     if job.reuse is False:
-        forget_reused(workspace, plan)
-        return None
-    if job.reuse is True:
-        parent = find_parent(spec, plan, workspace.target, libraries, code, job.say)
-    else:
-        parent = named_parent(job.reuse, spec, plan, workspace.target, libraries, code)
+        forget_reused(workspace, job.plan)
     if parent is not None:
-        write_reuse(workspace.reuse_path, parent, spec, plan, patch=job.patch)
+        write_reuse(workspace.reuse_path, parent, job.spec, job.plan, patch=job.patch)
         job.say(f"reusing what {parent.number} holds of it already")
-    return parent
 
 
 def _run(job: _Build, workspace: AnyWorkspace) -> None:

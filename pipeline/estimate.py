@@ -45,8 +45,13 @@ def estimate(spec: Spec, plan: Plan, report: CheckReport, workers: int, target: 
         bytes=round(report.record_bytes * sum(records.values())),
         seconds=work / workers + start,
         workers=workers,
-        free=shutil.disk_usage(_existing(target)).free if isinstance(target, Path) else None,
+        free=free_beside(target),
     )
+
+
+def free_beside(target: Path | str) -> int | None:
+    """Bytes that are free where a version is to stand; None in an object store."""
+    return shutil.disk_usage(_existing(target)).free if isinstance(target, Path) else None
 
 
 def default_workers() -> int:

@@ -100,7 +100,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"materialize", "publish", "standing", "stall"},
         {"job", "reproduction", "engines"},
         {"driver", "parent", "retry"},
-        {"runner", "sdk_worker"},
+        {"runner", "sdk_worker", "increment"},
         {"builder"},
         {"__init__"},
     ],
