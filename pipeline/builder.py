@@ -17,7 +17,7 @@ from tqdm import tqdm
 from augmill.pipeline.beam_options import check_beam_options
 from augmill.pipeline.check import run_check
 from augmill.pipeline.engines import JOB_SERVER_FLAGS, Engine, shared_text
-from augmill.pipeline.errors import BuildError, CheckError, DownloadError, OptionError, VersionError
+from augmill.pipeline.errors import BuildError, CheckError, DownloadError, VersionError
 from augmill.pipeline.estimate import Estimate, estimate
 from augmill.pipeline.increment import Increment, find_increment
 from augmill.pipeline.judgement import CheckReport
@@ -92,7 +92,8 @@ def build(
       spec: what to build.
       output: ROOT, a folder or a URL; the version will stand at ROOT/name/version.
       engine: where the job runs; on this machine unless given.
-      workers: processes, unless given one a core of this machine, or one a slot of Flink.
+      workers: processes, unless given one a core of this machine, or one a slot of Flink; on this machine fewer where
+        an earlier version leaves little to do.
       storage_options: for the fsspec file system of a URL, such as credentials; JSON values.
       beam_options: Beam's own flags.
       stall_timeout: seconds after which a block in which nothing has been done ends the build; 0 for never.

@@ -9,14 +9,15 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
 from augmill.pipeline.notes import Noted
+from augmill.pipeline.read_ahead import UNREADABLE, Read, read_ahead
 from augmill.pipeline.renderer import Renderer
 from augmill.pipeline.reuse import BlockReuse, Kept, KeptRecord, ReuseError
-from augmill.pipeline.shard import RecordError
 from augmill.pipeline.source import Encoded, Reader
 from augmill.transforms.ahead import DrawsAhead
 from augmill.transforms.base import Sample, TransformError
@@ -73,7 +74,7 @@ class Making:
         if self.error is None:
             try:
                 return work(*arguments)
-            except (OSError, RecordError, TransformError, ValueError) as error:
+            except (*UNREADABLE, TransformError) as error:
                 self.error = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return None
 
@@ -88,6 +89,7 @@ def make_records(
     measured: int,
     source: Any,
     reuse: BlockReuse | None = None,
+    ahead: Executor | None = None,
 ) -> Iterator[Making]:
     """Make the records of a block's examples.
 
@@ -99,6 +101,7 @@ def make_records(
       measured: examples of which it is measured what each op does: the first that can be opened.
       source: a digest that is told what has been read.
       reuse: an earlier version's records of these examples.
+      ahead: a thread that reads and hashes the next examples meanwhile, where the reader can be used by two.
 
     Yields:
       Each example in its turn, with its records or with what is wrong with it.
@@ -108,12 +111,13 @@ def make_records(
     """
     reader.expect(rows)
     measured = measured if max(copies) > 0 else 0
-    for group, ahead in _groups(renderer, reader, rows, copies, measured, source, reuse):
+    reads = read_ahead(reader, rows, ahead)
+    for group, drawn in _groups(renderer, reads, rows, copies, measured, source, reuse):
         opened = [making for making in group if making.opened is not None]
         largest = max((making.size for making in opened), default=1)
         at_once = max(1, _PIXELS_AT_ONCE // largest)
         for start in range(0, len(copies), at_once):
-            _make_copies(renderer, opened, copies[start : start + at_once], peers, ahead)
+            _make_copies(renderer, opened, copies[start : start + at_once], peers, drawn)
         for making in group:
             if making.error is None:
                 _merge_kept(making, copies)
@@ -123,7 +127,7 @@ def make_records(
 
 def _groups(
     renderer: Renderer,
-    reader: Reader,
+    reads: Iterator[Callable[[], Read]],
     rows: Sequence[Mapping[str, Any]],
     copies: range,
     measured: int,
@@ -144,7 +148,7 @@ def _groups(
         group, room = list[Making](), _PIXELS_AT_ONCE
         for place, row in enumerate(some, start):
             making = Making(row)
-            found = making.attempt(_read, reader, making, source)
+            found = making.attempt(_take, next(reads), making, source)
             if found is not None and reuse is not None and making.content is not None:
                 making.kept = reuse.find(place, row["key"], making.content, copies)
             making.measured = measured > 0
@@ -164,10 +168,8 @@ def _groups(
             began = time.monotonic()
 
 
-def _read(reader: Reader, making: Making, source: Any) -> Encoded:
-    found = reader.read_example(making.row)
-    making.image = found.image_digest()
-    making.content = found.digest(making.image)
+def _take(read: Callable[[], Read], making: Making, source: Any) -> Encoded:
+    found, making.image, making.content = read()
     source.update(making.content)
     return found
 

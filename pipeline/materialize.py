@@ -27,6 +27,7 @@ from augmill.pipeline.plan import Plan
 from augmill.pipeline.renderer import Renderer, block_peers
 from augmill.pipeline.reuse import BlockReuse, Reuse, ReuseError
 from augmill.pipeline.shard import RecordError, RecordWriter, ShardWriter
+from augmill.pipeline.storage import is_url
 from augmill.pipeline.target import AnyWorkspace
 from augmill.pipeline.workspace import Workspace
 from augmill.transforms.backend import claim_one_core, tensorflow
@@ -128,6 +129,10 @@ class Materializer:
         _allow_open_files(2 * len(self._spec.train_copies) + reused + _FILES_BESIDES)
         self._reader = self._plan.reader()
         self._sealer = ThreadPoolExecutor(1, "sealer")
+        self._pen = ThreadPoolExecutor(1, "pen")
+        self._ahead: ThreadPoolExecutor | None = None
+        if self._reuse is not None and self._plan.container == "file" and not is_url(self._plan.root):
+            self._ahead = ThreadPoolExecutor(1, "reader")  # other readers are for one thread
         self._sealing: Future[dict[str, Any]] | None = None
         self._processor = time.process_time()  # seconds of this process's that are in a block's row already
 
@@ -177,7 +182,7 @@ class Materializer:
             shard = self._plan.shard_of(self._spec, block, copy)
             writer = stack.enter_context(self._workspace.open_shard(shard))
             if self._reuse is not None and isinstance(writer, ShardWriter):
-                yield LinkingWriter(writer)
+                yield LinkingWriter(writer, self._pen)
             else:
                 yield writer
 
@@ -248,6 +253,7 @@ class Materializer:
             measured=measured_examples(len(rows), self._plan.splits[split].blocks),
             source=done.source,
             reuse=reuse,
+            ahead=self._ahead,
         )
         for number, making in enumerate(makings, start=1):
             done.contents.append(making.content)

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 
 from augmill.pipeline.example import AUGMENTATION, KEY, read_texts
 from augmill.pipeline.object_counts import COUNTS
-from augmill.pipeline.shard import RecordError, ShardInfo, payload_of, read_index
-from augmill.pipeline.steps import steps_from_json
+from augmill.pipeline.shard import FOOTER, HEADER, RecordError, ShardInfo, payload_of, read_index
+from augmill.pipeline.steps import steps_from_texts
 from augmill.transforms.policy import Step
 
 _OPEN_BLOCKS = 4  # of the earlier version, whose shards a worker keeps open
@@ -76,12 +76,12 @@ class OldShard:
         offsets = read_index(folder, info.file)
         if len(offsets) != info.records + 1 or offsets[-1] != info.bytes or self.path.stat().st_size != info.bytes:
             raise RecordError(f"{info.file} or its index is not what the manifest says")
-        self._offsets = offsets
+        self._offsets = offsets.tolist()
         self._file = os.open(self.path, os.O_RDONLY)
 
     def read(self, number: int) -> bytes:
         """Read one record with its length and checksums, which are not looked at."""
-        start, end = int(self._offsets[number]), int(self._offsets[number + 1])
+        start, end = self._offsets[number], self._offsets[number + 1]
         return os.pread(self._file, end - start, start)
 
     def __del__(self) -> None:
@@ -90,12 +90,15 @@ class OldShard:
 
 
 class KeptRecord(NamedTuple):
-    """A record of the earlier version: where it stands, its payload, and that with length and checksums."""
+    """A record of the earlier version: where it stands, and its bytes with length and checksums."""
 
     shard: OldShard
     number: int
-    payload: bytes
     framed: bytes
+
+    @property
+    def payload(self) -> bytes:
+        return self.framed[HEADER:-FOOTER]
 
 
 @dataclass(frozen=True)
@@ -155,10 +158,10 @@ class BlockReuse:
             return None
         try:
             found = {copy: self._reuse.record(row, copy, key) for copy in wanted}
+            steps = steps_from_texts([text for _, text in found.values()])
         except (OSError, RecordError, ValueError) as error:
             self.damaged.append(f"{key}: {error}")
             return None
-        steps = [step for _, steps in found.values() for step in steps]
         objects = dict(zip(COUNTS, row["objects"] or (), strict=False))
         return Kept({copy: record for copy, (record, _) in found.items()}, steps, objects) if found else None
 
@@ -178,8 +181,8 @@ class Reuse:
         """What there is for one block of the plan."""
         return BlockReuse(self, self._file.read_row_group(block).to_pylist(), alone=self.head.alone[block])
 
-    def record(self, row: dict[str, Any], copy: int, key: str) -> tuple[KeptRecord, list[Step]]:
-        """Read one copy of an example, and the steps that it went through.
+    def record(self, row: dict[str, Any], copy: int, key: str) -> tuple[KeptRecord, bytes]:
+        """Read one copy of an example, and what it says of the steps that it went through.
 
         Raises:
           OSError, RecordError, ValueError: it is damaged, or not the record of this copy.
@@ -190,7 +193,7 @@ class Reuse:
         text, named = read_texts(payload, AUGMENTATION, KEY)
         if named != key.encode("utf-8", "surrogateescape"):
             raise RecordError(f"record {row['record']} of {shard.info.file} is of {named.decode(errors='replace')}")
-        return KeptRecord(shard, row["record"], payload, framed), steps_from_json(text.decode())
+        return KeptRecord(shard, row["record"], framed), text
 
     def _shard(self, row: dict[str, Any], copy: int) -> OldShard:
         copies, blocks, shards = self.head.splits[row["split"]]

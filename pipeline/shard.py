@@ -25,7 +25,7 @@ import numpy as np
 
 HEADER = 12  # length and its checksum
 FOOTER = 4
-_LENGTH, _CRC = struct.Struct("<Q"), struct.Struct("<I")
+_LENGTH, _CRC, _HEADER = struct.Struct("<Q"), struct.Struct("<I"), struct.Struct("<QI")
 _WRITTEN_AT_ONCE = 1 << 16  # bytes of records that are gathered for one write
 
 
@@ -90,10 +90,10 @@ class RecordWriter:
 
     def _write_out(self) -> None:
         data = b"".join(self._waiting)
-        self._digest.update(data)
-        self._file.write(data)
         self._waiting.clear()
         self._written = self._offsets[-1]
+        self._digest.update(data)
+        self._file.write(data)
 
     def finish(self) -> ShardInfo:
         """Make the shard and its index durable and visible, the index first."""
@@ -234,7 +234,12 @@ def payload_of(framed: bytes, where: str) -> bytes:
     Raises:
       RecordError: these are not the bytes of one record.
     """
-    payload = _read_payload(io.BytesIO(framed[HEADER:]), framed[:HEADER], len(framed) - HEADER, where)
+    length = len(framed) - HEADER - FOOTER
+    if length >= 0 and _HEADER.unpack_from(framed) == (length, masked_crc(framed[:8])):
+        payload = framed[HEADER:-FOOTER]
+        if _CRC.unpack_from(framed, HEADER + length)[0] == masked_crc(payload):
+            return payload
+    payload = _read_payload(io.BytesIO(framed[HEADER:]), framed[:HEADER], len(framed) - HEADER, where)  # says why not
     if HEADER + len(payload) + FOOTER != len(framed):
         raise RecordError(f"{where}: {len(framed)} bytes are more than a record")
     return payload

@@ -92,7 +92,7 @@ FLOORS: dict[str, list[set[str]]] = {
         {"folder_source", "tfrecord_source", "coco_source", "tfds_features", "lineage", "loader"},
         {"splits"},
         {"remote_reader", "remote_source"},
-        {"segmentation_source", "tfds_source", "plan", "renderer", "resume", "doctor"},
+        {"segmentation_source", "tfds_source", "plan", "renderer", "resume", "doctor", "read_ahead"},
         {"duplicates"},
         {"listing", "workspace", "tfds_metadata", "judgement", "making", "diagnosis"},
         {"remote_workspace", "estimate", "check", "preview", "replay", "collection", "version_change"},
