@@ -17,9 +17,11 @@ import json
 import logging
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -34,15 +36,15 @@ _PIPE_HOLDS = 4096  # bytes that can be written before anyone reads
 _NEEDED = ("augmill.pipeline.job", "apache_beam.runners.portability.fn_api_runner.fn_runner")
 
 
-def order(workspace: AnyWorkspace, beam_options: Sequence[str], *, local: bool = True) -> bytes:
+def order(workspace: AnyWorkspace, beam_options: Sequence[str], *, scratch: str = "") -> bytes:
     """What is written to a driver's standard input, to have it run the unfinished blocks of a workspace.
 
     Args:
       workspace: what to build.
       beam_options: Beam's flags.
-      local: whether the workers are processes of the driver's.
+      scratch: a folder for the temporary files of an engine's job server; none, where the driver does the work.
     """
-    return json.dumps([workspace.address, list(beam_options), local]).encode() + b"\n"
+    return json.dumps([workspace.address, list(beam_options), scratch]).encode() + b"\n"
 
 
 def main(arguments: list[str]) -> NoReturn:
@@ -60,8 +62,8 @@ def main(arguments: list[str]) -> NoReturn:
     _exit(0, pipe)
 
 
-def _run(address: Any, beam_options: list[str], local: bool) -> None:
-    if local:
+def _run(address: Any, beam_options: list[str], scratch: str) -> None:
+    if not scratch:
         end_with_launcher()
     if sys.version_info < (3, 11):  # workers know no PYTHONSAFEPATH, and import from the current folder first
         os.chdir("/")
@@ -73,7 +75,8 @@ def _run(address: Any, beam_options: list[str], local: bool) -> None:
 
     logging.basicConfig(level=logging.WARNING)
     options = PipelineOptions(beam_options)
-    if not local:
+    if scratch:
+        tempfile.tempdir = scratch
         _cancel_jobs(options)  # of a driver that could not
         threading.Thread(target=_cancel_with_launcher, args=(options,), daemon=True).start()
     workspace = open_workspace(address)
@@ -91,6 +94,7 @@ def _cancel_with_launcher(options: Any) -> None:
     """
     sys.stdin.buffer.read()
     _cancel_jobs(options)
+    shutil.rmtree(tempfile.gettempdir(), ignore_errors=True)
     os.killpg(0, signal.SIGKILL)
 
 

@@ -136,13 +136,14 @@ class Engine:
                 ) from None
         return workers or default_workers()
 
-    def flags(self, *, workers: int, asked: bool, blocks: int, job: str) -> list[str]:
+    def flags(self, *, workers: int, asked: bool, blocks: int, job: str, scratch: str = "") -> list[str]:
         """Beam's flags for a job.
 
         Args:
           workers: that are to be had; `asked`: whether the reader gave them.
           blocks: that the plan has.
           job: a name for it on the engine.
+          scratch: a folder for the temporary files of the job server.
         """
         if self.local:
             mode = "in_memory" if workers == 1 else "multi_processing"
@@ -153,6 +154,8 @@ class Engine:
                 f"--direct_running_mode={mode}",
             ]
         flags = [f"--job_name={job}", f"--environment_cache_millis={_KEPT}", "--job_server_jvm_properties=-Xmx512m"]
+        if scratch:
+            flags.append(f"--job_server_jvm_properties=-Djava.io.tmpdir={scratch}")
         if self.worker_pool is not None:
             flags += ["--environment_type=EXTERNAL", f"--environment_config={self.worker_pool}"]
         if self.job_server_jar is not None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -30,6 +32,7 @@ class Driver:
         said, saying = os.pipe()
         self._log = JobLog()
         self._patience = 0.0  # seconds for the driver to end by itself
+        self._scratch = ""
         self._reasons = os.fdopen(said, "rb")
         try:
             self._process = subprocess.Popen(
@@ -50,6 +53,7 @@ class Driver:
 
     def __exit__(self, *raised: object) -> None:
         _end_group(self._process, self._patience)
+        shutil.rmtree(self._scratch or os.devnull, ignore_errors=True)
         self._log.close()
         self._reasons.close()
 
@@ -78,15 +82,23 @@ class Driver:
         Raises:
           BuildError: the job failed, or a worker died or hangs; finished blocks stay for a resume.
         """
-        blocks, name = workspace.plan().blocks, job_name(workspace.path)
-        options = [*engine.flags(workers=workers, asked=asked, blocks=blocks, job=name), *beam_options]
+        if not engine.local:
+            self._scratch = tempfile.mkdtemp(prefix="augmill-job-server-")
+        options = engine.flags(
+            workers=workers,
+            asked=asked,
+            blocks=workspace.plan().blocks,
+            job=job_name(workspace.path),
+            scratch=self._scratch,
+        )
+        options += beam_options
         assert self._process.stdin is not None
         try:
             self._log.write_to(workspace.log)
         except OSError as error:
             raise BuildError(f"cannot write to {workspace.log}: {error.strerror}; the same command goes on") from error
         with contextlib.suppress(BrokenPipeError):  # it has ended already, and says why below
-            self._process.stdin.write(order(workspace, options, local=engine.local))
+            self._process.stdin.write(order(workspace, options, scratch=self._scratch))
             self._process.stdin.flush()
         self._patience = 0.0 if engine.local else CANCELLING
         try:

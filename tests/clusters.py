@@ -247,5 +247,6 @@ def all_of(*parts: Cluster) -> Iterator[None]:
     """Have several clusters up together."""
     with contextlib.ExitStack() as up:
         for part in parts:
-            up.enter_context(part)
+            up.push(part)  # first, so that one that does not come up whole is ended too
+            part.__enter__()
         yield

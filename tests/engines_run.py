@@ -82,6 +82,7 @@ class _Runs:
             (folder / "photos" / name).mkdir(parents=True)
             for i in range(16):
                 cv2.imwrite(str(folder / "photos" / name / f"{i}.jpg"), image[i : 200 + i, i : 260 + i, ::-1])
+        (folder / "tmp").mkdir()
         (folder / "spec.yaml").write_text(_SPEC)
         (folder / "unhurried.py").write_text(_OP)
 
@@ -163,6 +164,9 @@ class _Runs:
         verdict = "same bytes" if digest == self.expected else f"WRONG: {digest}, expected {self.expected}"
         calls = Counter((self.folder / "calls").read_text().split())
         shares = " + ".join(str(count) for worker, count in calls.most_common() if worker not in launchers)
+        left = [path.name for path in (self.folder / "tmp").iterdir()]
+        if left:
+            told.append(f"WRONG: left behind {left}")
         line = "; ".join([f"{name}: {verdict} after {seconds:.0f} s; renditions by worker {shares}", *told])
         print(line, flush=True)
         return line
@@ -182,7 +186,7 @@ class _Runs:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+            env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3", "TMPDIR": str(self.folder / "tmp")},
         )
 
     @staticmethod
