@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +20,18 @@ from augmill.pipeline.mask import mask_dtype
 from augmill.pipeline.plan import Plan
 from augmill.pipeline.spec import Spec
 
+_ASIDE = 10  # the niceness of what can wait
+
 
 def import_tfds() -> None:
-    """Import TFDS, which takes most of a second, before it is needed; what is wrong with it is told when it is."""
+    """Import TFDS, which takes most of a second, before it is needed; what is wrong with it is told when it is.
+
+    In a thread of its own: this takes less of the processor then than the workers, whose cores they are.
+    """
+    aside = threading.current_thread() is not threading.main_thread()
+    if aside and sys.platform == "linux":  # where a thread has a priority of its own
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _ASIDE)
     with contextlib.suppress(ImportError):
         importlib.import_module("tensorflow_datasets")
 

@@ -163,7 +163,9 @@ def _may_mount() -> bool:
 needs_mounts = pytest.mark.skipif(not _may_mount(), reason="needs unshare -rm and tmpfs")
 
 
-def _in_a_small_disk(options: str, script: str, folder: Path, spec: Path) -> subprocess.CompletedProcess[str]:
+def _in_a_small_disk(
+    options: str, script: str, folder: Path, spec: Path, workers: int = 1
+) -> subprocess.CompletedProcess[str]:
     """Run a script with a file system of its own mounted at $DISK."""
     disk = folder / "disk"
     disk.mkdir()
@@ -171,7 +173,7 @@ def _in_a_small_disk(options: str, script: str, folder: Path, spec: Path) -> sub
     environment = {
         **os.environ,
         "DISK": str(disk),
-        "BUILD": f"{sys.executable} -m augmill.scripts.cli build {spec} --workers 1 --output {disk}",
+        "BUILD": f"{sys.executable} -m augmill.scripts.cli build {spec} --workers {workers} --output {disk}",
     }
     return subprocess.run(
         ["unshare", "-rm", "bash", "-c", command], capture_output=True, text=True, env=environment, timeout=300
@@ -198,8 +200,9 @@ def test_a_disk_that_is_too_small_is_refused_before_the_job(write_spec: Callable
 
 
 @needs_mounts
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_disk_that_fills_up_ends_the_job_and_room_ends_it_well(
-    write_spec: Callable[..., Path], tmp_path: Path
+    write_spec: Callable[..., Path], tmp_path: Path, workers: int
 ) -> None:
     script = """
         $BUILD & build=$!
@@ -211,10 +214,10 @@ def test_a_disk_that_fills_up_ends_the_job_and_room_ends_it_well(
         $BUILD > /dev/null; echo "then with $?"
         ls "$DISK"/crops
     """
-    done = _in_a_small_disk("size=4m", script, tmp_path, write_spec())
+    done = _in_a_small_disk("size=4m", script, tmp_path, write_spec(), workers)
 
     assert "No space left on device" in done.stderr
     assert "the same command goes on" in done.stderr
     assert "Traceback" not in done.stderr
     lines = [line for line in done.stdout.splitlines() if not line.startswith("48 examples")]
-    assert lines == ["ended with 3", "1.0.0.building", "then with 0", "1.0.0"]
+    assert lines == ["ended with 3", "1.0.0.building", "then with 0", "1.0.0", "LATEST"]
