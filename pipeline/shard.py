@@ -15,6 +15,7 @@ import re
 import shutil
 import struct
 import uuid
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -60,7 +61,7 @@ def masked_crc(data: bytes | np.ndarray) -> int:
     return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF
 
 
-class RecordWriter:
+class RecordWriter(ABC):
     """Writes records to a file of its own that nobody else knows yet, and keeps account of them; see `finish`."""
 
     def __init__(self, name: str, file: BinaryIO) -> None:
@@ -101,9 +102,9 @@ class RecordWriter:
         self._place(index_bytes(self._offsets))
         return ShardInfo(self.name, len(self._offsets) - 1, self._offsets[-1], self._digest.hexdigest())
 
+    @abstractmethod
     def _place(self, index: bytes) -> None:
         """Close the file and put it where it belongs, after the index whose bytes are given."""
-        raise NotImplementedError
 
     def discard(self) -> None:
         """Leave nothing behind."""
